@@ -1,0 +1,215 @@
+//! Which results, kept or still being made, a change would make stale.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{CacheKey, KeyId, Policy, Resource, RunId};
+
+/// One result's place in the [`Index`], from before its run starts until its entry is gone.
+///
+/// A change spoils the ticket, and a spoiled ticket's result is neither stored nor served.
+/// So a change during a run cannot slip between the run's end and the storing of its result.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    number: u64,
+    state: Arc<State>,
+    index: Option<Arc<Index>>,
+}
+
+#[derive(Debug)]
+struct State {
+    key: KeyId,
+    tool: u64,
+    run: RunId,
+    reads: Box<[Resource]>,
+    spoiled: AtomicBool,
+}
+
+impl Ticket {
+    /// A ticket that nothing can spoil, for entries outside of a cache.
+    pub(crate) fn detached(key: &CacheKey) -> Self {
+        Self {
+            number: 0,
+            state: Arc::new(State {
+                key: key.id(),
+                tool: 0,
+                run: RunId::named(""),
+                reads: Box::default(),
+                spoiled: AtomicBool::new(false),
+            }),
+            index: None,
+        }
+    }
+
+    pub(crate) fn is_spoiled(&self) -> bool {
+        self.state.spoiled.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn run(&self) -> RunId {
+        self.state.run
+    }
+
+    pub(crate) fn reads(&self) -> &[Resource] {
+        &self.state.reads
+    }
+
+    /// Lets an external step of the run spoil the ticket, because a resource of it has no version.
+    pub(crate) fn unversioned(&self) {
+        if let Some(index) = &self.index {
+            let mut tables = index.tables.lock();
+            let run = tables.unversioned.entry(self.state.run).or_default();
+            run.insert(self.number);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(index) = self.index.take() {
+            index.tables.lock().remove(self.number, &self.state);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    next: u64,
+    tickets: HashMap<u64, Arc<State>>,
+    keys: BTreeSet<(KeyId, u64)>,
+    /// Readers by normalised path: sorted, what lies below a path is one range.
+    paths: BTreeMap<Box<str>, BTreeSet<u64>>,
+    everything: BTreeSet<u64>,
+    unversioned: HashMap<RunId, BTreeSet<u64>>,
+}
+
+impl Index {
+    pub(crate) fn register(self: &Arc<Self>, key: &CacheKey, policy: &Policy) -> Ticket {
+        let state = Arc::new(State {
+            key: key.id(),
+            tool: xxh3_64(key.tool().as_bytes()),
+            run: policy.run,
+            reads: policy.reads.as_slice().into(),
+            spoiled: AtomicBool::new(false),
+        });
+        Ticket {
+            number: self.tables.lock().insert(&state),
+            state,
+            index: Some(Arc::clone(self)),
+        }
+    }
+
+    /// Spoils all that read something overlapping `resource`.
+    pub(crate) fn wrote(&self, resource: &Resource) -> Vec<KeyId> {
+        let tables = self.tables.lock();
+        tables.spoil(tables.readers(resource))
+    }
+
+    /// Spoils what `run` read from resources without a version.
+    pub(crate) fn external(&self, run: RunId) -> Vec<KeyId> {
+        let tables = self.tables.lock();
+        tables.spoil(tables.unversioned.get(&run).into_iter().flatten().copied())
+    }
+
+    pub(crate) fn key(&self, key: KeyId) -> Vec<KeyId> {
+        let tables = self.tables.lock();
+        let numbers = tables.keys.range((key, 0)..=(key, u64::MAX));
+        tables.spoil(numbers.map(|(_, number)| *number))
+    }
+
+    /// Spoils all of `tool`; looks at every ticket.
+    pub(crate) fn tool(&self, tool: &str) -> Vec<KeyId> {
+        let tool = xxh3_64(tool.as_bytes());
+        let tables = self.tables.lock();
+        let of_tool = tables
+            .tickets
+            .iter()
+            .filter(|(_, state)| state.tool == tool);
+        tables.spoil(of_tool.map(|(number, _)| *number))
+    }
+
+    pub(crate) fn all(&self) -> Vec<KeyId> {
+        let tables = self.tables.lock();
+        tables.spoil(tables.tickets.keys().copied())
+    }
+}
+
+impl Tables {
+    fn insert(&mut self, state: &Arc<State>) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.tickets.insert(number, Arc::clone(state));
+        self.keys.insert((state.key, number));
+        for resource in &state.reads {
+            match resource.as_path() {
+                None => self.everything.insert(number),
+                Some(path) => match self.paths.get_mut(path) {
+                    Some(readers) => readers.insert(number),
+                    None => self.paths.entry(path.into()).or_default().insert(number),
+                },
+            };
+        }
+        number
+    }
+
+    fn remove(&mut self, number: u64, state: &State) {
+        self.tickets.remove(&number);
+        self.keys.remove(&(state.key, number));
+        for resource in &state.reads {
+            let Some(path) = resource.as_path() else {
+                self.everything.remove(&number);
+                continue;
+            };
+            if let Some(readers) = self.paths.get_mut(path) {
+                readers.remove(&number);
+                if readers.is_empty() {
+                    self.paths.remove(path);
+                }
+            }
+        }
+        if let Some(numbers) = self.unversioned.get_mut(&state.run) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.unversioned.remove(&state.run);
+            }
+        }
+    }
+
+    fn readers(&self, resource: &Resource) -> BTreeSet<u64> {
+        let mut found = self.everything.clone();
+        let Some(path) = resource.as_path().filter(|path| !path.is_empty()) else {
+            found.extend(self.paths.values().flatten());
+            return found;
+        };
+        let ancestors = path.match_indices('/').map(|(end, _)| &path[..end]);
+        for at in ancestors.chain(["", path]) {
+            found.extend(self.paths.get(at).into_iter().flatten());
+        }
+        // `0` is the byte after `/`, so this is exactly what starts with the path and a slash.
+        let (first, last) = (format!("{path}/"), format!("{path}0"));
+        let below = self.paths.range::<str, _>((
+            Bound::Included(first.as_str()),
+            Bound::Excluded(last.as_str()),
+        ));
+        found.extend(below.flat_map(|(_, readers)| readers));
+        found
+    }
+
+    fn spoil(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<KeyId> {
+        let spoil = |number| {
+            let state = self.tickets.get(&number)?;
+            let spoiled_before = state.spoiled.swap(true, Ordering::AcqRel);
+            (!spoiled_before).then_some(state.key)
+        };
+        numbers.into_iter().filter_map(spoil).collect()
+    }
+}

@@ -1,0 +1,259 @@
+//! Cache keys: what a tool's result depends on, in canonical bytes.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::canonical::{self, MAX_KEY_BYTES, Scratch};
+use crate::{Error, ErrorKind};
+
+/// The layout of the key bytes; a change of it must change this, so that stored keys of another layout never match.
+const LAYOUT: u8 = 1;
+
+/// A scratch buffer that grew past this is given back, so that one huge key does not cost memory for ever.
+const KEEP_SCRATCH_BYTES: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch::new()) };
+}
+
+/// The 128-bit hash of a key's bytes (XXH3), equal in every process and version.
+///
+/// It chooses the place in the store and names the entry to people.
+/// It is never the proof of a hit: that is the equality of the key's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub u128);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A borrowed key, as [`CacheKeyBuilder::with_key`] lends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyRef<'a> {
+    id: KeyId,
+    bytes: &'a [u8],
+}
+
+impl<'a> KeyRef<'a> {
+    /// Takes key bytes that this crate made, for a store that read them back.
+    ///
+    /// `None` if they are not laid out as a key of this version.
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        tool_section(bytes)?;
+        Some(Self::hash(bytes))
+    }
+
+    fn hash(bytes: &'a [u8]) -> Self {
+        Self {
+            id: KeyId(xxh3_128(bytes)),
+            bytes,
+        }
+    }
+
+    /// The hash of the key.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Everything that the key holds, in canonical form.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The tool that the key was built for.
+    pub fn tool(&self) -> &'a str {
+        tool_section(self.bytes).unwrap_or_default()
+    }
+
+    /// An owned copy.
+    pub fn to_key(&self) -> CacheKey {
+        CacheKey {
+            id: self.id,
+            bytes: self.bytes.into(),
+        }
+    }
+}
+
+fn tool_section(bytes: &[u8]) -> Option<&str> {
+    let (&layout, rest) = bytes.split_first()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let tool = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    std::str::from_utf8(tool).ok().filter(|_| layout == LAYOUT)
+}
+
+/// An owned key; cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CacheKey {
+    id: KeyId,
+    bytes: Arc<[u8]>,
+}
+
+impl CacheKey {
+    /// The key, borrowed.
+    pub fn as_ref(&self) -> KeyRef<'_> {
+        KeyRef {
+            id: self.id,
+            bytes: &self.bytes,
+        }
+    }
+
+    /// The hash of the key.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The tool that the key was built for.
+    pub fn tool(&self) -> &str {
+        self.as_ref().tool()
+    }
+}
+
+impl<'a> From<&'a CacheKey> for KeyRef<'a> {
+    fn from(key: &'a CacheKey) -> Self {
+        key.as_ref()
+    }
+}
+
+/// Builds the keys of one tool; make it once and keep it.
+///
+/// A key holds all that a result depends on apart from resources, which are checked at each hit:
+///
+/// - the tool's name;
+/// - the digest of its contract and of its program (its folder's bytes, or the image's id);
+/// - the tenant, for isolation: no tenant and an empty one differ;
+/// - the digest of the host variables that are passed to it;
+/// - the arguments, as canonical JSON.
+///
+/// Two keys are equal exactly if all five are.
+/// Argument objects are equal whatever the order of their members; names sort by their UTF-8 bytes.
+/// `1`, `1.0` and `"1"` differ, and so do `0.0` and `-0.0`, since a program can tell them apart.
+/// Integers from `i64::MIN` to `u64::MAX` are exact, floats are their shortest text that reads back the same.
+/// Text is taken as it is, without Unicode normalisation.
+/// If a build turns `serde_json/arbitrary_precision` on, numbers are compared as the text they were written in.
+///
+/// ```
+/// use praxis_cache::CacheKeyBuilder;
+/// use serde_json::json;
+///
+/// let keys = CacheKeyBuilder::new("word_count").contract(b"digest of the contract").tenant("acme");
+/// let arguments = json!({"text": "a b c", "limit": 3});
+/// let key = keys.key(arguments.as_object().unwrap())?;
+/// assert_eq!(key.tool(), "word_count");
+/// # Ok::<(), praxis_cache::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CacheKeyBuilder {
+    tool: Box<str>,
+    contract: Box<[u8]>,
+    tenant: Option<Box<str>>,
+    variables: Box<[u8]>,
+    prefix: Box<[u8]>,
+}
+
+impl CacheKeyBuilder {
+    /// Keys for `tool`, with nothing else in them but the arguments.
+    pub fn new(tool: &str) -> Self {
+        Self {
+            tool: tool.into(),
+            contract: Box::default(),
+            tenant: None,
+            variables: Box::default(),
+            prefix: Box::default(),
+        }
+        .framed()
+    }
+
+    /// Adds the digest of the tool's contract and program.
+    #[must_use]
+    pub fn contract(mut self, digest: &[u8]) -> Self {
+        self.contract = digest.into();
+        self.framed()
+    }
+
+    /// Keeps the entries of `tenant` apart from everyone else's.
+    #[must_use]
+    pub fn tenant(mut self, tenant: &str) -> Self {
+        self.tenant = Some(tenant.into());
+        self.framed()
+    }
+
+    /// Adds the digest of the host variables that the tool is given.
+    #[must_use]
+    pub fn variables(mut self, digest: &[u8]) -> Self {
+        self.variables = digest.into();
+        self.framed()
+    }
+
+    /// The tool that the keys are for.
+    pub fn tool(&self) -> &str {
+        &self.tool
+    }
+
+    /// The key for a call with `arguments`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooDeep`] past [`MAX_DEPTH`](crate::MAX_DEPTH) levels, [`ErrorKind::TooLong`] past [`MAX_KEY_BYTES`].
+    pub fn key(&self, arguments: &Map<String, Value>) -> Result<CacheKey, Error> {
+        self.with_key(arguments, |key| key.to_key())
+    }
+
+    /// Lends the key for a call with `arguments` to `body`, without allocating.
+    ///
+    /// # Errors
+    ///
+    /// As [`key`](Self::key).
+    pub fn with_key<R>(
+        &self,
+        arguments: &Map<String, Value>,
+        body: impl FnOnce(KeyRef<'_>) -> R,
+    ) -> Result<R, Error> {
+        // Taken rather than borrowed: `body` may build another key.
+        let mut scratch = SCRATCH.take();
+        scratch.clear();
+        scratch.extend_from_slice(&self.prefix);
+        let result = check_length(scratch.written())
+            .and_then(|()| canonical::write_object(&mut scratch, arguments, 0))
+            .and_then(|()| check_length(scratch.written()))
+            .map(|()| body(KeyRef::hash(scratch.written())))
+            .map_err(|kind| Error::new(kind, &self.tool));
+        if scratch.capacity() <= KEEP_SCRATCH_BYTES {
+            SCRATCH.set(scratch);
+        }
+        result
+    }
+
+    /// Writes the sections before the arguments, each behind its length so that none runs into the next.
+    fn framed(mut self) -> Self {
+        let mut prefix = vec![LAYOUT];
+        section(&mut prefix, self.tool.as_bytes());
+        section(&mut prefix, &self.contract);
+        prefix.push(u8::from(self.tenant.is_some()));
+        section(
+            &mut prefix,
+            self.tenant.as_deref().unwrap_or_default().as_bytes(),
+        );
+        section(&mut prefix, &self.variables);
+        self.prefix = prefix.into();
+        self
+    }
+}
+
+fn section(out: &mut Vec<u8>, bytes: &[u8]) {
+    // A section past 4 GiB would wrap, but the whole prefix is refused long before that.
+    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn check_length(bytes: &[u8]) -> Result<(), ErrorKind> {
+    if bytes.len() > MAX_KEY_BYTES {
+        return Err(ErrorKind::TooLong);
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a cache did since it was made, and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls answered from memory, those that waited for another's run included.
+    pub hits: u64,
+    /// Calls that found nothing to answer them.
+    pub misses: u64,
+    /// Results remembered.
+    pub stores: u64,
+    /// Entries that the store let go to keep within its bounds.
+    ///
+    /// Lags behind while the store keeps an evicted entry for readers that may still look at it.
+    pub evictions: u64,
+    /// Entries found older than their TTL.
+    pub expired: u64,
+    /// Entries dropped because of a write, an external step, a changed version or a call to invalidate.
+    pub invalidated: u64,
+    /// Entries held.
+    pub entries: u64,
+    /// Their approximate size; see [`Entry::weight_bytes`](crate::Entry::weight_bytes).
+    pub bytes: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) stores: Counter,
+    pub(crate) evictions: Counter,
+    pub(crate) expired: Counter,
+    pub(crate) invalidated: Counter,
+    pub(crate) entries: Counter,
+    pub(crate) bytes: Counter,
+}
+
+impl Counters {
+    pub(crate) fn snapshot(&self) -> Stats {
+        Stats {
+            hits: self.hits.value(),
+            misses: self.misses.value(),
+            stores: self.stores.value(),
+            evictions: self.evictions.value(),
+            expired: self.expired.value(),
+            invalidated: self.invalidated.value(),
+            entries: self.entries.value(),
+            bytes: self.bytes.value(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, by: u64) {
+        self.0.fetch_sub(by, Ordering::Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,385 @@
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::fill::{Fill, Landing};
+use crate::flight::{Flights, Turn};
+use crate::index::Index;
+use crate::stats::Counters;
+use crate::{
+    CacheKey, Class, Clock, Entry, KeyId, KeyRef, MokaStore, MonotonicClock, Policy, Resource,
+    RunId, Stats, Store, Version, Versions,
+};
+
+/// Remembers what tools answered, as long as the answer cannot have changed.
+///
+/// A hit has passed all of these: its key's bytes are equal, its TTL has not passed, nothing in this process wrote what it read, and each resource that it read still has the version it had.
+/// Any number of threads and tasks may share one cache.
+pub struct ToolCache {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) ttl: Duration,
+    pub(crate) max_bytes: u64,
+    flights: Flights,
+}
+
+/// Settings of a [`ToolCache`].
+pub struct ToolCacheBuilder {
+    max_entries: u64,
+    max_bytes: u64,
+    ttl: Duration,
+    clock: Option<Box<dyn Clock>>,
+    store: Option<Box<dyn Store>>,
+}
+
+/// A remembered answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Hit {
+    /// The answer, shared with the cache.
+    pub value: Arc<Value>,
+    /// How long ago it was stored.
+    pub age: Duration,
+    /// The run that stored it.
+    pub run: RunId,
+}
+
+/// The answer of [`ToolCache::get_or_run`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The answer.
+    pub value: Arc<Value>,
+    /// Whether it came from memory or from another caller's run.
+    pub cached: bool,
+}
+
+impl ToolCacheBuilder {
+    /// How many entries are kept at most; 10,000 unless told, and zero keeps none.
+    #[must_use]
+    pub fn max_entries(mut self, max_entries: u64) -> Self {
+        self.max_entries = max_entries;
+        self
+    }
+
+    /// How many bytes the entries may weigh together; 64 MiB unless told, and zero keeps none.
+    ///
+    /// A single entry above it is never kept.
+    #[must_use]
+    pub fn max_bytes(mut self, max_bytes: u64) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+
+    /// How long an answer is remembered whose policy does not say; 300 seconds unless told, and zero means not at all.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// The clock that entries age by; the monotonic one unless told.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// Keeps entries in `store` instead of a [`MokaStore`]; how many entries it keeps is then the store's own affair.
+    #[must_use]
+    pub fn store(mut self, store: impl Store + 'static) -> Self {
+        self.store = Some(Box::new(store));
+        self
+    }
+
+    /// The cache.
+    pub fn build(self) -> ToolCache {
+        let bounds = (self.max_entries, self.max_bytes);
+        let moka = || Box::new(MokaStore::new(bounds.0, bounds.1)) as Box<dyn Store>;
+        ToolCache {
+            store: self.store.unwrap_or_else(moka),
+            index: Arc::default(),
+            counters: Arc::default(),
+            clock: self
+                .clock
+                .unwrap_or_else(|| Box::new(MonotonicClock::default())),
+            ttl: self.ttl,
+            max_bytes: if self.max_entries == 0 {
+                0
+            } else {
+                self.max_bytes
+            },
+            flights: Flights::default(),
+        }
+    }
+}
+
+impl Default for ToolCache {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl ToolCache {
+    /// Settings to build a cache from, at their defaults.
+    pub fn builder() -> ToolCacheBuilder {
+        ToolCacheBuilder {
+            max_entries: 10_000,
+            max_bytes: 64 << 20,
+            ttl: Duration::from_secs(300),
+            clock: None,
+            store: None,
+        }
+    }
+
+    /// The answer remembered under `key`, if it holds at this moment for a call of `run`.
+    ///
+    /// An entry that holds no more is dropped.
+    /// One read from a resource without versions holds in the run that stored it only, and is kept for that run.
+    pub fn lookup(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
+        let hit = self.find(key, run, versions);
+        let counter = match hit {
+            Some(_) => &self.counters.hits,
+            None => &self.counters.misses,
+        };
+        counter.add(1);
+        hit
+    }
+
+    fn find(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
+        let entry = self.store.get(key.id())?;
+        if entry.key().as_ref().bytes() != key.bytes() {
+            return None;
+        }
+        let now = self.clock.now();
+        if now >= entry.expires_at() {
+            if self.drop_entry(&entry) {
+                self.counters.expired.add(1);
+            }
+            return None;
+        }
+        for (resource, version) in entry.reads() {
+            let holds = match version {
+                Version::At(_) => versions.version(resource) == version,
+                Version::Unversioned if entry.run() != run => return None,
+                Version::Unversioned => true,
+                Version::Unsettled => false,
+            };
+            if !holds {
+                self.drop_stale(&entry);
+                return None;
+            }
+        }
+        // Last, so that what was written while the versions were looked at counts.
+        if entry.is_spoiled() {
+            self.drop_stale(&entry);
+            return None;
+        }
+        Some(Hit {
+            value: Arc::clone(entry.value()),
+            age: now.saturating_sub(entry.stored_at()),
+            run: entry.run(),
+        })
+    }
+
+    /// The remembered answer, or else the one that `work` gives, which is then remembered if `policy` and the versions allow.
+    ///
+    /// Of callers that miss the same key at the same time one works and the others wait for it.
+    /// If that one fails or its future is dropped, the next in line does its own work, so a failure reaches only the caller whose work failed.
+    /// If its answer turns out to hold for it alone (what it read changed meanwhile), the others work on their own.
+    /// Nothing is locked while `work` runs. `versions` is asked on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `work` returns; failures are not remembered.
+    pub async fn get_or_run<F, Fut, E>(
+        &self,
+        key: &CacheKey,
+        policy: &Policy,
+        versions: &dyn Versions,
+        work: F,
+    ) -> Result<Outcome, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Value, E>>,
+    {
+        if self.lifetime(policy).is_none() {
+            return work().await.map(Outcome::fresh);
+        }
+        loop {
+            if let Some(hit) = self.find(key.as_ref(), policy.run, versions) {
+                return Ok(self.shared(hit.value));
+            }
+            let Some(mut seat) = self.flights.join(key) else {
+                return self.run_alone(key, policy, versions, work).await;
+            };
+            match seat.turn().await {
+                Turn::Alone => return self.run_alone(key, policy, versions, work).await,
+                Turn::Share(value, None) => return Ok(self.shared(value)),
+                Turn::Share(value, Some(run)) if run == policy.run => {
+                    return Ok(self.shared(value));
+                }
+                Turn::Share(..) => {}
+                Turn::Lead => {
+                    // Another flight may have landed between the look and the lead.
+                    if let Some(hit) = self.find(key.as_ref(), policy.run, versions) {
+                        seat.end(Turn::Share(Arc::clone(&hit.value), Some(policy.run)));
+                        return Ok(self.shared(hit.value));
+                    }
+                    self.counters.misses.add(1);
+                    let fill = self.begin(key, policy, versions);
+                    let value = Arc::new(work().await?);
+                    match fill.land(&value) {
+                        Landing::Holds(run) => seat.end(Turn::Share(Arc::clone(&value), run)),
+                        Landing::Unproven => seat.end(Turn::Alone),
+                        // Leaving the seat lets the next in line try again.
+                        Landing::Spoiled => drop(seat),
+                    }
+                    return Ok(Outcome {
+                        value,
+                        cached: false,
+                    });
+                }
+            }
+        }
+    }
+
+    async fn run_alone<F, Fut, E>(
+        &self,
+        key: &CacheKey,
+        policy: &Policy,
+        versions: &dyn Versions,
+        work: F,
+    ) -> Result<Outcome, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Value, E>>,
+    {
+        self.counters.misses.add(1);
+        let fill = self.begin(key, policy, versions);
+        let value = fill.store(work().await?);
+        Ok(Outcome {
+            value,
+            cached: false,
+        })
+    }
+
+    fn shared(&self, value: Arc<Value>) -> Outcome {
+        self.counters.hits.add(1);
+        Outcome {
+            value,
+            cached: true,
+        }
+    }
+
+    /// Starts to remember a call that the caller is about to make itself.
+    ///
+    /// Call it *before* the tool reads anything, and [`Fill::store`] with the answer; dropping the fill remembers nothing.
+    /// For callers that cannot await; all others have [`get_or_run`](Self::get_or_run).
+    pub fn begin<'a>(
+        &'a self,
+        key: &CacheKey,
+        policy: &Policy,
+        versions: &'a dyn Versions,
+    ) -> Fill<'a> {
+        Fill::begin(self, key, policy, versions)
+    }
+
+    /// Forgets what was read from anything that overlaps `resource`.
+    ///
+    /// To be called when a write is done, or has failed half way; reads that were under way meanwhile are not remembered.
+    /// Costs time in the depth of the path and the number of entries dropped, not in the number of entries kept.
+    pub fn wrote(&self, resource: &Resource) {
+        self.forget(&self.index.wrote(resource));
+    }
+
+    /// Forgets what `run` has read from resources without versions.
+    pub fn external(&self, run: RunId) {
+        self.forget(&self.index.external(run));
+    }
+
+    /// Forgets the answer for `key`.
+    pub fn invalidate(&self, key: KeyRef<'_>) {
+        self.forget(&self.index.key(key.id()));
+    }
+
+    /// Forgets all answers of `tool`; looks at every entry.
+    pub fn invalidate_tool(&self, tool: &str) {
+        self.forget(&self.index.tool(tool));
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        let keys = self.index.all();
+        self.forget(&keys);
+        self.store.clear();
+    }
+
+    /// What the cache did and holds.
+    pub fn stats(&self) -> Stats {
+        self.store.settle();
+        self.counters.snapshot()
+    }
+
+    /// How long an answer under `policy` is remembered; `None` for not at all.
+    pub(crate) fn lifetime(&self, policy: &Policy) -> Option<Duration> {
+        let ttl = policy.ttl.unwrap_or(self.ttl);
+        let kept = policy.class != Class::Never && self.max_bytes > 0 && !ttl.is_zero();
+        kept.then_some(ttl)
+    }
+
+    pub(crate) fn drop_stale(&self, entry: &Entry) {
+        if self.drop_entry(entry) {
+            self.counters.invalidated.add(1);
+        }
+    }
+
+    fn drop_entry(&self, entry: &Entry) -> bool {
+        let first = entry.retire();
+        // May hit a younger entry of the same key that was stored just now, which costs a run and no correctness.
+        self.store.remove(entry.key().id());
+        first
+    }
+
+    fn forget(&self, keys: &[KeyId]) {
+        for &id in keys {
+            if let Some(entry) = self.store.get(id).filter(|entry| entry.is_spoiled()) {
+                self.drop_stale(&entry);
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn fresh(value: Value) -> Self {
+        Self {
+            value: Arc::new(value),
+            cached: false,
+        }
+    }
+}
+
+impl fmt::Debug for ToolCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolCache")
+            .field("ttl", &self.ttl)
+            .field("max_bytes", &self.max_bytes)
+            .field("stats", &self.counters.snapshot())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ToolCacheBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolCacheBuilder")
+            .field("max_entries", &self.max_entries)
+            .field("max_bytes", &self.max_bytes)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,222 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use praxis_cache::{
+    CacheKeyBuilder, Entry, KeyId, ManualClock, MapStore, NoVersions, Policy, RunId, Store,
+    ToolCache,
+};
+use serde_json::json;
+
+use crate::{find, key, ok, put};
+
+#[test]
+fn a_hit_shares_the_value() {
+    let cache = ToolCache::default();
+    let policy = Policy::pure(RunId::unique());
+    let stored = cache
+        .begin(&key("a"), &policy, &NoVersions)
+        .store(json!([1, 2]));
+    let hit = cache
+        .lookup(key("a").as_ref(), RunId::unique(), &NoVersions)
+        .unwrap();
+    assert!(Arc::ptr_eq(&hit.value, &stored));
+    assert_eq!(hit.run, policy.run());
+    assert_eq!(find(&cache, &key("b"), &policy, &NoVersions), None);
+    let stats = cache.stats();
+    assert_eq!((stats.hits, stats.misses, stats.stores), (1, 1, 1));
+    assert_eq!(stats.entries, 1);
+}
+
+#[test]
+fn ttl_of_the_cache_and_of_the_policy() {
+    let clock = Arc::new(ManualClock::default());
+    let cache = ToolCache::builder().clock(Arc::clone(&clock)).build();
+    let usual = Policy::pure(RunId::unique());
+    let short = usual.clone().ttl(Duration::from_secs(1));
+    let huge = usual.clone().ttl(Duration::MAX);
+    let none = usual.clone().ttl(Duration::ZERO);
+    for (name, policy) in [
+        ("usual", &usual),
+        ("short", &short),
+        ("huge", &huge),
+        ("none", &none),
+    ] {
+        put(&cache, &key(name), policy, &NoVersions, 1);
+    }
+    let found = |name| find(&cache, &key(name), &usual, &NoVersions).is_some();
+    assert_eq!(
+        ["usual", "short", "huge", "none"].map(found),
+        [true, true, true, false]
+    );
+    clock.advance(Duration::from_secs(1) - Duration::from_nanos(1));
+    assert!(found("short"));
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(
+        ["usual", "short", "huge", "none"].map(found),
+        [true, false, true, false]
+    );
+    clock.advance(Duration::from_secs(299));
+    assert_eq!(
+        ["usual", "short", "huge", "none"].map(found),
+        [false, false, true, false]
+    );
+    let stats = cache.stats();
+    assert_eq!((stats.expired, stats.entries, stats.evictions), (2, 1, 0));
+}
+
+#[tokio::test]
+async fn nothing_is_kept_without_room_or_time() {
+    let policy = Policy::pure(RunId::unique());
+    let never = Policy::never(RunId::unique());
+    let caches = [
+        (ToolCache::builder().max_entries(0).build(), &policy),
+        (ToolCache::builder().max_bytes(0).build(), &policy),
+        (ToolCache::builder().ttl(Duration::ZERO).build(), &policy),
+        (ToolCache::default(), &never),
+    ];
+    for (cache, policy) in &caches {
+        for _ in 0..2 {
+            let outcome = cache
+                .get_or_run(&key("a"), policy, &NoVersions, || ok(json!(1)))
+                .await
+                .unwrap();
+            assert!(!outcome.cached);
+        }
+        assert_eq!(cache.stats().stores, 0, "{cache:?}");
+    }
+}
+
+#[test]
+fn entries_are_bounded() {
+    let cache = ToolCache::builder().max_entries(100).build();
+    let policy = Policy::pure(RunId::unique());
+    for number in 0..1_000 {
+        put(
+            &cache,
+            &key(&number.to_string()),
+            &policy,
+            &NoVersions,
+            number,
+        );
+    }
+    cache.stats();
+    let kept = (0..1_000).filter(|number| {
+        find(&cache, &key(&number.to_string()), &policy, &NoVersions) == Some(*number)
+    });
+    let kept = kept.count();
+    assert!((50..=100).contains(&kept), "{kept} entries kept");
+}
+
+#[test]
+fn bytes_are_bounded() {
+    let cache = ToolCache::builder().max_bytes(1 << 20).build();
+    let policy = Policy::pure(RunId::unique());
+    let text = |bytes| json!("x".repeat(bytes));
+    for number in 0..200 {
+        let fill = cache.begin(&key(&number.to_string()), &policy, &NoVersions);
+        fill.store(text(50_000));
+    }
+    cache.stats();
+    let found = |name: &str| cache.lookup(key(name).as_ref(), policy.run(), &NoVersions);
+    let kept = (0..200)
+        .filter(|number| found(&number.to_string()).is_some())
+        .count();
+    assert!(
+        (10..=20).contains(&kept),
+        "{kept} entries of 50 KB kept in 1 MiB"
+    );
+    cache
+        .begin(&key("large"), &policy, &NoVersions)
+        .store(text(2 << 20));
+    assert!(found("large").is_none());
+    assert_eq!(cache.stats().stores, 200);
+}
+
+#[test]
+fn forgetting_on_request() {
+    let cache = ToolCache::default();
+    let policy = Policy::pure(RunId::unique());
+    let other = CacheKeyBuilder::new("other")
+        .key(&serde_json::Map::new())
+        .unwrap();
+    let refill = || {
+        for key in [&key("a"), &key("b"), &other] {
+            put(&cache, key, &policy, &NoVersions, 1);
+        }
+    };
+    let found = || {
+        [&key("a"), &key("b"), &other].map(|key| find(&cache, key, &policy, &NoVersions).is_some())
+    };
+    refill();
+    cache.invalidate(key("a").as_ref());
+    assert_eq!(found(), [false, true, true]);
+    refill();
+    cache.invalidate_tool("tool");
+    assert_eq!(found(), [false, false, true]);
+    refill();
+    cache.clear();
+    assert_eq!(found(), [false, false, false]);
+    let stats = cache.stats();
+    assert_eq!((stats.invalidated, stats.entries, stats.bytes), (6, 0, 0));
+    refill();
+    assert_eq!(found(), [true, true, true]);
+    // The two that were stored over are neither invalidated nor evicted.
+    assert_eq!(cache.stats().evictions, 0);
+}
+
+#[test]
+fn what_is_forgotten_during_a_run_is_not_stored() {
+    let cache = ToolCache::default();
+    let policy = Policy::pure(RunId::unique());
+    let key = key("a");
+    for forget in [
+        &(|| cache.invalidate(key.as_ref())) as &dyn Fn(),
+        &|| cache.invalidate_tool("tool"),
+        &|| cache.clear(),
+    ] {
+        let fill = cache.begin(&key, &policy, &NoVersions);
+        forget();
+        fill.store(json!(1));
+        assert_eq!(find(&cache, &key, &policy, &NoVersions), None);
+    }
+}
+
+/// A store in which all keys have one place.
+#[derive(Default)]
+struct Collide(MapStore);
+
+impl Store for Collide {
+    fn get(&self, _: KeyId) -> Option<Arc<Entry>> {
+        self.0.get(KeyId(0))
+    }
+    fn insert(&self, _: KeyId, entry: Arc<Entry>) {
+        self.0.insert(KeyId(0), entry);
+    }
+    fn remove(&self, _: KeyId) {
+        self.0.remove(KeyId(0));
+    }
+    fn clear(&self) {
+        self.0.clear();
+    }
+}
+
+#[test]
+fn colliding_hashes_are_told_apart() {
+    let cache = ToolCache::builder().store(Collide::default()).build();
+    let policy = Policy::pure(RunId::unique());
+    put(&cache, &key("a"), &policy, &NoVersions, 1);
+    assert_eq!(find(&cache, &key("b"), &policy, &NoVersions), None);
+    assert_eq!(find(&cache, &key("a"), &policy, &NoVersions), Some(1));
+}
+
+#[test]
+fn deep_results_are_kept() {
+    let cache = ToolCache::default();
+    let mut value = json!(1);
+    for _ in 0..1_000 {
+        value = serde_json::Value::Array(vec![value]);
+    }
+    let policy = Policy::pure(RunId::unique());
+    cache.begin(&key("a"), &policy, &NoVersions).store(value);
+    assert_eq!(cache.stats().stores, 1);
+}
