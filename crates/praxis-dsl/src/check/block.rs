@@ -1,0 +1,600 @@
+//! Blocks: statements in order, branches, loops, and which names they bind.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::Checker;
+use super::operand::doubt;
+use super::scope::{Entry, Perhaps, State};
+use super::text::{check_name, odd_character};
+use crate::argument::{Argument, Arguments};
+use crate::checked::{Branch, For, Node, NodeKind, Operand, Parallel};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, shown};
+use crate::expression::Expression;
+use crate::keyword::{Keyword, nearest_keyword};
+use crate::source::Span;
+use crate::suggest::nearest;
+use crate::tree::{Statement, Statements};
+use crate::word::Word;
+
+/// What the lines around a statement say about it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    pub(super) label: Option<String>,
+    pub(super) agent: Option<String>,
+    /// The outermost `PARALLEL` around it.
+    pub(super) parallel: Option<Span>,
+    pub(super) nested: bool,
+}
+
+/// The options of a `PARALLEL` or `PARALLEL FOR` line.
+#[derive(Debug, Default)]
+struct BlockOptions {
+    limit: Option<usize>,
+    fail_fast: bool,
+    any: bool,
+}
+
+impl<'t> Checker<'t> {
+    /// The statements of a block, and whether what follows it can be reached.
+    ///
+    /// The recursion goes as deep as the blocks, which the parser limits.
+    pub(super) fn block(
+        &mut self,
+        statements: Statements<'t>,
+        mut place: Place,
+    ) -> (Vec<Node>, bool) {
+        let mut nodes = Vec::new();
+        let mut returned: Option<Span> = None;
+        let mut warned = false;
+        for statement in statements {
+            if let Some(span) = returned
+                && !warned
+            {
+                warned = true;
+                self.report(
+                    Diagnostic::warning(
+                        Code::Unreachable,
+                        statement.head_span(),
+                        "this is never run",
+                    )
+                    .with_label(span, "the run ends here")
+                    .with_help("delete it, or put it before the RETURN"),
+                );
+            }
+            let (kind, completes) = self.statement(statement, &mut place);
+            if let Some(kind) = kind {
+                nodes.push(Node {
+                    location: self.location(statement.head_span()),
+                    kind,
+                });
+            }
+            if !completes && returned.is_none() {
+                returned = Some(statement.head_span());
+            }
+        }
+        (nodes, returned.is_none())
+    }
+
+    fn statement(
+        &mut self,
+        statement: Statement<'t>,
+        place: &mut Place,
+    ) -> (Option<NodeKind>, bool) {
+        let words = statement.words();
+        let head = usize::from(statement.keyword().is_some())
+            * (words.len() - statement.arguments().len());
+        for word in &words[..head] {
+            if let Some(diagnostic) = odd_character(word, self.source, true) {
+                self.report(diagnostic);
+                return (None, true);
+            }
+        }
+        let Some(keyword) = statement.keyword() else {
+            self.unknown_command(statement);
+            return (None, true);
+        };
+        let arguments = statement.arguments();
+        if !matches!(
+            keyword,
+            Keyword::Workflow | Keyword::Input | Keyword::Task | Keyword::Agent
+        ) {
+            self.started = true;
+        }
+        let inner = Place {
+            nested: true,
+            ..place.clone()
+        };
+        let kind = match keyword {
+            Keyword::Workflow => return (self.workflow(statement, place), true),
+            Keyword::Input => return (self.input(statement, place), true),
+            Keyword::Task => {
+                if let Some(name) = self.task(statement) {
+                    place.label = Some(name);
+                }
+                return (None, true);
+            }
+            Keyword::Agent => {
+                if let Some(name) = self.agent(statement) {
+                    place.agent = Some(name);
+                }
+                return (None, true);
+            }
+            Keyword::Call => self
+                .call(arguments, None, place, statement.is_spoilt())
+                .map(NodeKind::Call),
+            Keyword::Let => self.assignment(statement, place),
+            Keyword::Return => return (self.returns(statement, place), false),
+            Keyword::Sequence => {
+                self.no_arguments(statement);
+                let (nodes, completes) = self.block(statement.children(), inner);
+                self.no_arguments_at_end(statement);
+                return (Some(NodeKind::Sequence(nodes)), completes);
+            }
+            Keyword::Parallel => Some(self.parallel(statement, inner)),
+            Keyword::If => {
+                let (kind, completes) = self.conditional(statement, &inner);
+                self.no_arguments_at_end(statement);
+                return (Some(kind), completes);
+            }
+            Keyword::For | Keyword::ParallelFor => self.each(statement, inner),
+            Keyword::Try => {
+                let (kind, completes) = self.attempt(statement, &inner);
+                return (Some(kind), completes);
+            }
+            // Clauses and end words are parts of their blocks.
+            _ => None,
+        };
+        (kind, true)
+    }
+
+    fn unknown_command(&mut self, statement: Statement<'t>) {
+        let word = statement.words()[0];
+        let span = word.span();
+        if let Some(diagnostic) = odd_character(&word, self.source, true) {
+            self.report(diagnostic);
+            return;
+        }
+        let text = word.text(self.source);
+        let message = format!("unknown command `{}`", shown(&text));
+        let diagnostic = Diagnostic::error(Code::UnknownCommand, span, message);
+        let meant = nearest_keyword(&text);
+        // What a misspelt LET binds counts as bound, so that the mistake is reported once.
+        if let Some((_, Keyword::Let)) = meant
+            && let Some(name) = statement.words().get(1)
+        {
+            self.bind_silently(name.text(self.source).into_owned(), span);
+        }
+        self.report(match meant {
+            Some((spelling, _)) => diagnostic
+                .with_help(format!("did you mean {spelling}?"))
+                .with_fix(span, spelling),
+            None if self.catalog.tool(&text).is_some() => {
+                let start = Span {
+                    start: span.start,
+                    end: span.start,
+                };
+                diagnostic
+                    .with_help(format!("to run the tool write `CALL {}`", shown(&text)))
+                    .with_fix(start, "CALL ")
+            }
+            None => diagnostic
+                .with_help("a line starts with a command such as CALL, LET, IF, FOR or PARALLEL"),
+        });
+    }
+
+    fn parallel(&mut self, statement: Statement<'t>, mut place: Place) -> NodeKind {
+        let options = self.block_options(statement, statement.arguments(), true);
+        let head = statement.head_span();
+        place.parallel.get_or_insert(head);
+        let mark = self.scope.mark();
+        let mut children = Vec::new();
+        for child in statement.children() {
+            let before = self.scope.mark();
+            // A label or an agent holds for the children after it too.
+            let (kind, _) = self.statement(child, &mut place);
+            if let Some(kind) = kind {
+                children.push(Node {
+                    location: self.location(child.head_span()),
+                    kind,
+                });
+            }
+            for (name, entry) in self.scope.take(before) {
+                self.scope.put(
+                    name,
+                    Entry {
+                        sibling: true,
+                        ..entry
+                    },
+                );
+            }
+        }
+        for (name, mut entry) in self.scope.take(mark) {
+            entry.sibling = false;
+            if options.any {
+                entry.state = State::Perhaps(Perhaps::Any, head);
+            }
+            self.scope.put(name, entry);
+        }
+        self.no_arguments_at_end(statement);
+        let BlockOptions {
+            limit,
+            fail_fast,
+            any,
+        } = options;
+        NodeKind::Parallel(Parallel {
+            limit,
+            fail_fast,
+            any,
+            children,
+        })
+    }
+
+    fn conditional(&mut self, statement: Statement<'t>, place: &Place) -> (NodeKind, bool) {
+        let mut branches = Vec::new();
+        let mut otherwise = Vec::new();
+        let mut bound = Vec::new();
+        let mut has_else = false;
+        for clause in std::iter::once(statement).chain(statement.clauses()) {
+            let condition = if clause.keyword() == Some(Keyword::Else) {
+                has_else = true;
+                self.no_arguments(clause);
+                None
+            } else {
+                self.condition(clause)
+            };
+            let mark = self.scope.mark();
+            let (body, completes) = self.block(clause.children(), place.clone());
+            bound.push((self.scope.take(mark), completes));
+            if clause.keyword() == Some(Keyword::Else) {
+                otherwise = body;
+            } else if let Some(condition) = condition {
+                let location = self.location(clause.head_span());
+                branches.push(Branch {
+                    location,
+                    condition,
+                    body,
+                });
+            }
+        }
+        if !has_else {
+            bound.push((Vec::new(), true));
+        }
+        let completes = bound.iter().any(|(_, completes)| *completes);
+        self.scope
+            .join(bound, Perhaps::Branch, statement.head_span());
+        (
+            NodeKind::If {
+                branches,
+                otherwise,
+            },
+            completes,
+        )
+    }
+
+    fn condition(&mut self, clause: Statement<'t>) -> Option<Expression> {
+        if clause.is_spoilt() {
+            return None;
+        }
+        let head = clause.head_span();
+        let (Some(first), Some(last)) = (clause.arguments().first(), clause.arguments().last())
+        else {
+            let name = clause.keyword().map_or("IF", Keyword::as_str);
+            self.report(
+                Diagnostic::error(Code::MissingWord, head, format!("{name} has no condition"))
+                    .with_help(format!(
+                        "write an expression such as `{name} size(files) > 0`"
+                    )),
+            );
+            return None;
+        };
+        for word in clause.arguments() {
+            if let Some(diagnostic) = odd_character(word, self.source, false) {
+                self.report(diagnostic);
+                return None;
+            }
+        }
+        let span = first.span().to(last.span());
+        let source = self.source;
+        let expression = self.expression(span.text(source), span)?;
+        if expression.names().is_empty()
+            && let Err(error) = expression.condition(&|_| None)
+        {
+            self.report(
+                Diagnostic::error(Code::InvalidExpression, span, error.to_string())
+                    .with_help("a condition is true or false, such as `size(files) > 0`"),
+            );
+        }
+        Some(expression)
+    }
+
+    fn each(&mut self, statement: Statement<'t>, mut place: Place) -> Option<NodeKind> {
+        let parallel = statement.keyword() == Some(Keyword::ParallelFor);
+        let words = statement.arguments();
+        let head = statement.head_span();
+        let mut items = None;
+        let mut options = BlockOptions::default();
+        let mut spoilt = statement.is_spoilt();
+        if !spoilt
+            && let Some(diagnostic) = words
+                .iter()
+                .skip(2)
+                .find_map(|word| doubt(word, self.source, false))
+        {
+            self.report(diagnostic);
+            spoilt = true;
+        }
+        if !spoilt && let Some(word) = words.get(2) {
+            items = self.items(word);
+            let rest = &words[3..];
+            if parallel {
+                options = self.block_options(statement, rest, false);
+            } else if let (Some(first), Some(last)) = (rest.first(), rest.last()) {
+                let span = first.span().to(last.span());
+                let message = format!("`{}` is too much", shown(span.text(self.source)));
+                self.report(
+                    Diagnostic::error(Code::SurplusWord, span, message)
+                        .with_help("only PARALLEL FOR takes options; quote a list that has blanks"),
+                );
+            }
+        }
+        if parallel {
+            place.parallel.get_or_insert(head);
+        }
+        let mark = self.scope.mark();
+        let variable = words.first().map(|word| {
+            let name = word.text(self.source).into_owned();
+            self.bind(&name, word);
+            name
+        });
+        let (body, _) = self.block(statement.children(), place);
+        for (name, entry) in self.scope.take(mark) {
+            if Some(&name) != variable.as_ref() {
+                self.scope.put(name, entry);
+            }
+        }
+        self.no_arguments_at_end(statement);
+        let (variable, items) = (variable?, items?);
+        let limit = options.limit;
+        Some(NodeKind::For(For {
+            variable,
+            items,
+            parallel,
+            limit,
+            body,
+        }))
+    }
+
+    fn items(&mut self, word: &Word) -> Option<Operand> {
+        let items = self.operand(word);
+        match &items {
+            Operand::Literal(Value::Array(_)) | Operand::Reference(_) | Operand::Expression(_) => {
+                Some(items)
+            }
+            Operand::Literal(Value::Null) if word.has(Word::DOLLAR) => None,
+            _ => {
+                let text = word.text(self.source);
+                let message = format!("`{}` is no list", shown(&text));
+                let mut diagnostic = Diagnostic::error(Code::BadArgument, word.span(), message)
+                    .with_help("FOR goes over `$name`, `${expression}` or a JSON array");
+                if self.scope.find(&text).is_some() {
+                    diagnostic = diagnostic
+                        .with_help(format!("did you mean `${text}`?"))
+                        .with_fix(word.span(), format!("${text}"));
+                }
+                self.report(diagnostic);
+                None
+            }
+        }
+    }
+
+    fn attempt(&mut self, statement: Statement<'t>, place: &Place) -> (NodeKind, bool) {
+        self.no_arguments(statement);
+        let mark = self.scope.mark();
+        let (body, body_completes) = self.block(statement.children(), place.clone());
+        let tried = self.scope.take(mark);
+        let spans = tried
+            .iter()
+            .map(|(name, entry)| (name.clone(), entry.span))
+            .collect();
+        self.tried.push(spans);
+        let mut error = None;
+        let mut handler = Vec::new();
+        let mut handler_completes = true;
+        if let Some(clause) = statement.clauses().next() {
+            if let [word, rest @ ..] = clause.arguments() {
+                let name = word.text(self.source).into_owned();
+                self.bind(&name, word);
+                error = Some(name);
+                self.surplus_words(rest, "CATCH takes one name");
+            }
+            (handler, handler_completes) = self.block(clause.children(), place.clone());
+        }
+        self.tried.pop();
+        let mut caught = self.scope.take(mark);
+        caught.retain(|(name, _)| Some(name) != error.as_ref());
+        let bound = vec![(tried, body_completes), (caught, handler_completes)];
+        self.scope.join(bound, Perhaps::Try, statement.head_span());
+        self.no_arguments_at_end(statement);
+        (
+            NodeKind::Try {
+                body,
+                error,
+                handler,
+            },
+            body_completes || handler_completes,
+        )
+    }
+
+    fn returns(&mut self, statement: Statement<'t>, place: &Place) -> Option<NodeKind> {
+        if let Some(parallel) = place.parallel {
+            self.report(
+                Diagnostic::error(
+                    Code::ReturnInParallel,
+                    statement.head_span(),
+                    "RETURN inside PARALLEL",
+                )
+                .with_label(parallel, "its children have no order")
+                .with_help("bind a name here and RETURN it after the block"),
+            );
+            return None;
+        }
+        if statement.is_spoilt() {
+            return None;
+        }
+        let words = statement.arguments();
+        if let Some(diagnostic) = words
+            .iter()
+            .find_map(|word| doubt(word, self.source, false))
+        {
+            self.report(diagnostic);
+            return None;
+        }
+        match words {
+            [] => Some(NodeKind::Return(None)),
+            [word] => Some(NodeKind::Return(Some(self.operand(word)))),
+            [_, rest @ ..] => {
+                self.surplus_words(rest, "RETURN takes one value; quote text with blanks in it");
+                None
+            }
+        }
+    }
+
+    fn block_options(
+        &mut self,
+        statement: Statement<'t>,
+        words: &'t [Word],
+        all: bool,
+    ) -> BlockOptions {
+        let mut options = BlockOptions::default();
+        if statement.is_spoilt() {
+            return options;
+        }
+        let name = statement.keyword().map_or("", Keyword::as_str);
+        let mut seen: HashMap<&str, Span> = HashMap::new();
+        let known: &[&str] = if all {
+            &["limit", "fail_fast", "any"]
+        } else {
+            &["limit"]
+        };
+        for argument in Arguments::new(self.source, words, None) {
+            let (word, option, value) = match argument {
+                Argument::Named { word, name, value } => (word, name.text(self.source), value),
+                Argument::Positional(_, word) | Argument::Step(_, word, _) => (word, "", None),
+                Argument::Rest(..) => continue,
+            };
+            if let Some(&first) = seen.get(option).filter(|_| !option.is_empty()) {
+                let message = format!("the argument `{}` is given twice", shown(option));
+                self.report(
+                    Diagnostic::error(Code::RepeatedArgument, word.span(), message)
+                        .with_label(first, "it is given here")
+                        .with_help("keep one of the two"),
+                );
+                continue;
+            }
+            seen.insert(option, word.span());
+            match option {
+                "limit" => {
+                    let text = value.map(|word| word.text(self.source)).unwrap_or_default();
+                    options.limit = text.parse().ok().filter(|&limit| limit >= 1);
+                    if options.limit.is_none() {
+                        let span = value.map_or(word.span(), |value| word.span().to(value.span()));
+                        let message = format!("`{}` is no limit", shown(&text));
+                        self.report(
+                            Diagnostic::error(Code::BadArgument, span, message)
+                                .with_help("`--limit` takes a whole number of at least 1"),
+                        );
+                    }
+                }
+                "fail_fast" if all => options.fail_fast = self.flag(word, value),
+                "any" if all => options.any = self.flag(word, value),
+                _ => {
+                    let span = word.span();
+                    let message =
+                        format!("{name} does not take `{}`", shown(span.text(self.source)));
+                    let diagnostic = Diagnostic::error(Code::UnknownArgument, span, message);
+                    self.report(match nearest(option, known.iter().copied()) {
+                        Some(meant) => diagnostic.with_help(format!("did you mean `--{meant}`?")),
+                        None => {
+                            diagnostic.with_help(format!("{name} takes --{}", known.join(", --")))
+                        }
+                    });
+                }
+            }
+        }
+        options
+    }
+
+    fn flag(&mut self, word: Word, value: Option<Word>) -> bool {
+        let text = value.map(|value| value.text(self.source).to_ascii_lowercase());
+        match text.as_deref() {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(other) => {
+                let message = format!("`{}` is neither true nor false", shown(other));
+                let span = value.map_or(word.span(), |value| value.span());
+                self.report(
+                    Diagnostic::error(Code::BadArgument, span, message)
+                        .with_help("give the option alone, or true or false with it"),
+                );
+                true
+            }
+        }
+    }
+
+    fn no_arguments(&mut self, statement: Statement<'t>) {
+        if statement.is_spoilt() {
+            return;
+        }
+        let name = statement.keyword().map_or("", Keyword::as_str);
+        self.surplus_words(statement.arguments(), &format!("{name} stands alone"));
+    }
+
+    fn no_arguments_at_end(&mut self, statement: Statement<'t>) {
+        if let Some(end) = statement.end() {
+            let words = end.words();
+            if let Some(diagnostic) = odd_character(&words[0], self.source, true) {
+                self.report(diagnostic);
+            }
+            self.no_arguments(end);
+        }
+    }
+
+    pub(super) fn surplus_words(&mut self, words: &[Word], help: &str) {
+        if let (Some(first), Some(last)) = (words.first(), words.last()) {
+            let span = first.span().to(last.span());
+            let message = format!("`{}` is too much", shown(span.text(self.source)));
+            self.report(Diagnostic::error(Code::SurplusWord, span, message).with_help(help));
+        }
+    }
+
+    /// Binds the name that `word` spells, unless it cannot be one or is bound already.
+    pub(super) fn bind(&mut self, name: &str, word: &Word) {
+        let span = word.span();
+        let odd = odd_character(word, self.source, true);
+        if let Some(diagnostic) = odd.or_else(|| check_name(name, span)) {
+            self.report(diagnostic);
+        } else if let Some(entry) = self.scope.find(name) {
+            let first = entry.span;
+            let message = format!("`{name}` is bound already");
+            self.report(
+                Diagnostic::error(Code::RepeatedName, span, message)
+                    .with_label(first, "it is bound here")
+                    .with_help("choose another name"),
+            );
+            return;
+        }
+        self.bind_silently(name.to_owned(), span);
+    }
+
+    pub(super) fn bind_silently(&mut self, name: String, span: Span) {
+        let entry = Entry {
+            state: State::Bound,
+            span,
+            sibling: false,
+        };
+        self.scope.put(name, entry);
+    }
+}

@@ -1,0 +1,143 @@
+//! The checker: from a tree to a program whose names, arguments and conditions hold.
+
+mod block;
+mod call;
+mod coerce;
+mod header;
+mod operand;
+mod option;
+mod scope;
+mod text;
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use self::block::Place;
+use self::scope::Scope;
+use crate::catalog::ToolCatalog;
+use crate::checked::{CheckedProgram, Input, Location};
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::keyword::Keyword;
+use crate::source::{Limits, Span};
+use crate::tree::{LineKind, Tree};
+
+/// What a check found.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The program, if it has no errors.
+    pub program: Option<CheckedProgram>,
+    /// What is wrong, in source order: the diagnostics of the parser and of the checker.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Checked {
+    /// Whether the program cannot run.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Checks `tree` against the tools of `catalog`.
+pub fn check(tree: &Tree, catalog: &dyn ToolCatalog) -> Checked {
+    let mut sink = Sink::new(Limits::DEFAULT.max_diagnostics);
+    for diagnostic in tree.diagnostics() {
+        sink.push(diagnostic.clone());
+    }
+    let mut checker = Checker {
+        tree,
+        source: tree.source(),
+        catalog,
+        sink,
+        scope: Scope::default(),
+        tried: Vec::new(),
+        bindings: bindings(tree),
+        reported_names: HashSet::new(),
+        ids: HashMap::new(),
+        awaited: Vec::new(),
+        calls: 0,
+        suggestions: 0,
+        started: false,
+        workflow: None,
+        name: None,
+        metadata: Map::new(),
+        inputs: Vec::new(),
+    };
+    let (body, _) = checker.block(tree.statements(), Place::default());
+    checker.check_awaited();
+    let Checker {
+        sink,
+        name,
+        metadata,
+        inputs,
+        ..
+    } = checker;
+    let program = (!sink.has_errors()).then_some(CheckedProgram {
+        name,
+        metadata,
+        inputs,
+        body,
+    });
+    Checked {
+        program,
+        diagnostics: sink.finish(),
+    }
+}
+
+/// The state of a check.
+struct Checker<'t> {
+    tree: &'t Tree,
+    source: &'t str,
+    catalog: &'t dyn ToolCatalog,
+    sink: Sink,
+    scope: Scope,
+    /// For each handler around, the names that its `TRY` bound.
+    tried: Vec<HashMap<String, Span>>,
+    /// Where each name of the program is bound first, for the help with one that is not.
+    bindings: HashMap<&'t str, Span>,
+    reported_names: HashSet<String>,
+    ids: HashMap<String, Span>,
+    /// The ids that some `@after` names.
+    awaited: Vec<(String, Span)>,
+    calls: usize,
+    /// How many names were compared with all others, which is bounded.
+    suggestions: usize,
+    /// A step came already.
+    started: bool,
+    workflow: Option<Span>,
+    name: Option<String>,
+    metadata: Map<String, Value>,
+    inputs: Vec<Input>,
+}
+
+impl Checker<'_> {
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.sink.push(diagnostic);
+    }
+
+    fn location(&self, span: Span) -> Location {
+        self.tree.line_index().location(self.source, span.start)
+    }
+}
+
+fn bindings(tree: &Tree) -> HashMap<&str, Span> {
+    let mut bindings = HashMap::new();
+    for line in &tree.lines {
+        let binds = matches!(
+            line.kind,
+            LineKind::Keyword(
+                Keyword::Let
+                    | Keyword::Input
+                    | Keyword::For
+                    | Keyword::ParallelFor
+                    | Keyword::Catch
+            )
+        );
+        let word = line.first as usize + usize::from(line.head);
+        if binds && word < line.last as usize {
+            let span = tree.words[word].span();
+            bindings.entry(span.text(tree.source())).or_insert(span);
+        }
+    }
+    bindings
+}

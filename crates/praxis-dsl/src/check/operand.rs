@@ -1,0 +1,365 @@
+//! Words as operands: what is known, what refers to names, what is a template.
+
+use serde_json::Value;
+
+use super::Checker;
+use super::scope::{Perhaps, State};
+use super::text::{glued, is_name, odd_character};
+use crate::checked::{Operand, Piece, Reference, Segment};
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, shown};
+use crate::expression::Expression;
+use crate::source::Span;
+use crate::suggest::nearest;
+use crate::template::{Part, expression_source, interpolation_end, parts, unescape};
+use crate::value::{Typed, type_of};
+use crate::word::{Quote, Word};
+
+impl Checker<'_> {
+    /// The operand of a word by its own look.
+    pub(super) fn operand(&mut self, word: &Word) -> Operand {
+        if let Some(operand) = self.dynamic(word) {
+            return operand;
+        }
+        let text = word.text(self.source);
+        match type_of(&text, word.quote()) {
+            Typed::Value(value) => Operand::Literal(value),
+            Typed::Text => Operand::Literal(Value::String(text.into_owned())),
+            Typed::OutOfRange => {
+                self.out_of_range(&text, word.span());
+                Operand::Literal(Value::Null)
+            }
+        }
+    }
+
+    pub(super) fn out_of_range(&mut self, text: &str, span: Span) {
+        let message = format!("the number {} is out of range", shown(text));
+        self.report(
+            Diagnostic::error(Code::NumberOutOfRange, span, message)
+                .with_help("quote it to keep it as text"),
+        );
+    }
+
+    /// The operand of a word that the run has to look into; none for a word that is known.
+    pub(super) fn dynamic(&mut self, word: &Word) -> Option<Operand> {
+        if !word.has(Word::DOLLAR) {
+            return None;
+        }
+        match word.quote() {
+            Quote::Single => None,
+            Quote::Double => self.template(word),
+            Quote::Bare => self.bare_dynamic(word),
+        }
+    }
+
+    fn bare_dynamic(&mut self, word: &Word) -> Option<Operand> {
+        let raw = word.span().text(self.source);
+        let start = word.span().start as usize;
+        if raw.starts_with("${") {
+            if interpolation_end(raw.as_bytes(), 0) == Some(raw.len() - 1) {
+                let inside = Span::new(start + 2, start + raw.len() - 1);
+                return Some(self.interpolation(inside));
+            }
+            self.report(unclosed_bare(word, raw));
+            return Some(Operand::Literal(Value::Null));
+        }
+        if let Some(reference) = raw.strip_prefix('$').and_then(parse_reference) {
+            self.use_name(
+                &reference.name,
+                Span::new(start, start + 1 + reference.name.len()),
+            );
+            return Some(Operand::Reference(reference));
+        }
+        self.warn_not_interpolated(raw, start);
+        None
+    }
+
+    /// The template of a text in double quotes; none when nothing in it is replaced.
+    fn template(&mut self, word: &Word) -> Option<Operand> {
+        let raw = word.raw(self.source);
+        let start = word.content().start as usize;
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut dynamic = false;
+        for part in parts(raw) {
+            match part {
+                Part::Text(span) => {
+                    self.warn_not_interpolated(span.text(raw), start + span.start as usize);
+                    let mut text = String::new();
+                    unescape(span.text(raw), &mut text);
+                    pieces.push(Piece::Text(text));
+                }
+                Part::Expression(span) => {
+                    dynamic = true;
+                    let inside = Span::new(start + span.start as usize, start + span.end as usize);
+                    pieces.push(Piece::Value(self.interpolation(inside)));
+                }
+                Part::Unclosed(span) => {
+                    dynamic = true;
+                    let at = start + span.start as usize;
+                    self.report(
+                        Diagnostic::error(
+                            Code::UnclosedInterpolation,
+                            Span::new(at, at + 2),
+                            "this `${` has no `}`",
+                        )
+                        .with_help("close it, or write `\\${` for the characters"),
+                    );
+                }
+            }
+        }
+        dynamic.then_some(Operand::Template(pieces))
+    }
+
+    /// What stands between `${` and `}`.
+    fn interpolation(&mut self, inside: Span) -> Operand {
+        let raw = inside.text(self.source);
+        let trimmed = raw.trim();
+        let plain = trimmed.strip_prefix('$').unwrap_or(trimmed);
+        // A name with a way into it needs no expression, and its errors say more.
+        if let Some(reference) = parse_reference(plain) {
+            let start = inside.start as usize + (plain.as_ptr() as usize - raw.as_ptr() as usize);
+            self.use_name(
+                &reference.name,
+                Span::new(start, start + reference.name.len()),
+            );
+            return Operand::Reference(reference);
+        }
+        match self.expression(&expression_source(raw), inside) {
+            Some(expression) => Operand::Expression(expression),
+            None => Operand::Literal(Value::Null),
+        }
+    }
+
+    /// Compiles an expression that stands at `span` and uses its names.
+    pub(super) fn expression(&mut self, source: &str, span: Span) -> Option<Expression> {
+        match Expression::compile(source) {
+            Ok(expression) => {
+                let raw = span.text(self.source);
+                for name in expression.names() {
+                    let at = find_name(raw, name).map_or(span, |at| {
+                        let start = span.start as usize + at;
+                        Span::new(start, start + name.len())
+                    });
+                    self.use_name(name, at);
+                }
+                Some(expression)
+            }
+            Err(error) => {
+                let code = if error.too_complex {
+                    Code::ExpressionTooComplex
+                } else {
+                    Code::InvalidExpression
+                };
+                let at = error.offset.and_then(|offset| self.character(span, offset));
+                let mut diagnostic = Diagnostic::error(code, at.unwrap_or(span), error.message);
+                diagnostic =
+                    match code {
+                        Code::ExpressionTooComplex => diagnostic
+                            .with_help("bind parts of it with LET, or let a tool do the work"),
+                        _ => diagnostic
+                            .with_help("this is a CEL expression, such as `size(files) > 0`"),
+                    };
+                self.report(diagnostic);
+                None
+            }
+        }
+    }
+
+    /// The span of the character `offset` bytes into `span`, or of its last one.
+    fn character(&self, span: Span, offset: usize) -> Option<Span> {
+        let text = span.text(self.source);
+        let (at, character) = text
+            .char_indices()
+            .take_while(|&(at, _)| at <= offset)
+            .last()?;
+        let start = span.start as usize + at;
+        Some(Span::new(start, start + character.len_utf8()))
+    }
+
+    /// Reports `name` unless it is bound here; one that is not is reported once.
+    pub(super) fn use_name(&mut self, name: &str, span: Span) {
+        let found = self.scope.find(name);
+        let diagnostic = match found {
+            Some(entry) if entry.sibling => {
+                let message = format!("`{name}` is bound by another child of the PARALLEL");
+                Diagnostic::error(Code::SiblingName, span, message)
+                    .with_label(entry.span, "it is bound here, in no order with this")
+                    .with_help("put both steps into a SEQUENCE, or use it after END_PARALLEL")
+            }
+            Some(entry) => match entry.state {
+                State::Bound => return,
+                State::Perhaps(why, block) => {
+                    let (way, help) = match why {
+                        Perhaps::Branch => (
+                            "in some branches of an IF only",
+                            "bind it in every branch, with an ELSE",
+                        ),
+                        Perhaps::Try => (
+                            "only when the TRY does not fail",
+                            "bind it in the CATCH too, or use it inside the TRY",
+                        ),
+                        Perhaps::Any => (
+                            "by one child of a PARALLEL --any, perhaps another",
+                            "only the first child that succeeds binds its names",
+                        ),
+                    };
+                    Diagnostic::error(
+                        Code::PossiblyUnbound,
+                        span,
+                        format!("`{name}` may not be bound: it is bound {way}"),
+                    )
+                    .with_label(block, "this block")
+                    .with_help(help)
+                }
+            },
+            None => {
+                let message = format!("`{name}` is not bound");
+                let diagnostic = Diagnostic::error(Code::UnboundName, span, message);
+                if let Some(&tried) = self.tried.iter().rev().find_map(|names| names.get(name)) {
+                    diagnostic
+                        .with_label(tried, "the TRY binds it, and it has failed here")
+                        .with_help("bind it before the TRY")
+                } else if let Some(meant) = nearest(name, self.scope.usable()) {
+                    let meant = meant.to_owned();
+                    let diagnostic = diagnostic.with_help(format!("did you mean `{meant}`?"));
+                    // The span may have a `$` before the name, or be that of an expression.
+                    if span.text(self.source).ends_with(name) {
+                        let start = span.end as usize - name.len();
+                        diagnostic.with_fix(Span::new(start, span.end as usize), meant)
+                    } else {
+                        diagnostic
+                    }
+                } else if let Some(&bound) = self.bindings.get(name) {
+                    let help = if bound > span {
+                        "bind it before it is used"
+                    } else {
+                        "it is bound inside a block that has ended, or that this is not in"
+                    };
+                    diagnostic
+                        .with_label(bound, "it is bound here")
+                        .with_help(help)
+                } else {
+                    diagnostic.with_help(format!(
+                        "bind it with `LET {name} = …` or `INPUT {name}` on a line above"
+                    ))
+                }
+            }
+        };
+        if self.reported_names.insert(name.to_owned()) {
+            self.report(diagnostic);
+        }
+    }
+
+    /// Warns when `$name` of a bound name stands where only `${name}` is replaced.
+    fn warn_not_interpolated(&mut self, raw: &str, start: usize) {
+        let mut at = 0;
+        while let Some(found) = memchr::memchr2(b'$', b'\\', &raw.as_bytes()[at..]) {
+            let here = at + found;
+            if raw.as_bytes()[here] == b'\\' {
+                at = (here + 2).min(raw.len());
+                continue;
+            }
+            at = here + 1;
+            let name: String = raw[at..]
+                .chars()
+                .take_while(|&c| unicode_ident::is_xid_continue(c))
+                .collect();
+            let bound = self.scope.find(&name).is_some_and(|entry| !entry.sibling);
+            if is_name(&name) && bound {
+                let span = Span::new(start + here, start + at + name.len());
+                let message = format!("`${name}` stands for itself here");
+                self.report(
+                    Diagnostic::warning(Code::NotInterpolated, span, message)
+                        .with_help(format!(
+                            "write `${{{name}}}` in double quotes for its value"
+                        ))
+                        .with_fix(span, format!("${{{name}}}")),
+                );
+            }
+        }
+    }
+}
+
+fn unclosed_bare(word: &Word, raw: &str) -> Diagnostic {
+    let message = format!(
+        "the interpolation `{}` is not closed in its word",
+        shown(raw)
+    );
+    Diagnostic::error(Code::UnclosedInterpolation, word.span(), message)
+        .with_help("write it without blanks, or in double quotes as text")
+}
+
+/// What makes `word` doubtful as a whole, so that the rest of its line is not looked at.
+pub(super) fn doubt(word: &Word, source: &str, is_name: bool) -> Option<Diagnostic> {
+    odd_character(word, source, is_name)
+        .or_else(|| glued(word, source))
+        .or_else(|| {
+            let raw = word.span().text(source);
+            let open = word.is_bare() && raw.starts_with("${");
+            (open && interpolation_end(raw.as_bytes(), 0) != Some(raw.len() - 1))
+                .then(|| unclosed_bare(word, raw))
+        })
+}
+
+/// Whether the value of `word` is only known to the run.
+pub(super) fn is_dynamic(word: &Word, source: &str) -> bool {
+    if !word.has(Word::DOLLAR) {
+        return false;
+    }
+    let raw = word.raw(source);
+    match word.quote() {
+        Quote::Single => false,
+        Quote::Double => parts(raw).iter().any(|part| !matches!(part, Part::Text(_))),
+        Quote::Bare => {
+            raw.starts_with("${") || raw.strip_prefix('$').and_then(parse_reference).is_some()
+        }
+    }
+}
+
+/// Where `name` stands as a whole word in `text`.
+fn find_name(text: &str, name: &str) -> Option<usize> {
+    text.match_indices(name).map(|(at, _)| at).find(|&at| {
+        let part = |c: char| c == '_' || c.is_alphanumeric();
+        let before = text[..at].chars().next_back();
+        let after = text[at + name.len()..].chars().next();
+        !before.is_some_and(|c| part(c) || c == '.') && !after.is_some_and(part)
+    })
+}
+
+/// `name`, then any of `.key` and `[index]`, as a whole.
+pub(super) fn parse_reference(text: &str) -> Option<Reference> {
+    let end = text
+        .find(|c: char| !unicode_ident::is_xid_continue(c))
+        .unwrap_or(text.len());
+    let (name, mut rest) = text.split_at(end);
+    if !is_name(name) {
+        return None;
+    }
+    let mut path = Vec::new();
+    while !rest.is_empty() {
+        if let Some(key) = rest.strip_prefix('.') {
+            let end = key
+                .find(|c: char| !unicode_ident::is_xid_continue(c))
+                .unwrap_or(key.len());
+            if end == 0 {
+                return None;
+            }
+            path.push(Segment::Key(key[..end].to_owned()));
+            rest = &key[end..];
+        } else {
+            let inside = rest.strip_prefix('[')?;
+            let end = inside.find(']')?;
+            let digits = &inside[..end];
+            let plain = digits.strip_prefix('-').unwrap_or(digits);
+            if plain.is_empty() || !plain.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            path.push(Segment::Index(digits.parse().ok()?));
+            rest = &inside[end + 1..];
+        }
+    }
+    Some(Reference {
+        name: name.to_owned(),
+        path,
+    })
+}

@@ -1,0 +1,101 @@
+//! Which names are bound at a place of the program.
+
+use std::collections::HashMap;
+
+use crate::source::Span;
+
+/// How far a name is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// On every way to here.
+    Bound,
+    /// On some ways only; the span is that of the block that says which.
+    Perhaps(Perhaps, Span),
+}
+
+/// Why a name is bound on some ways only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Perhaps {
+    Branch,
+    Try,
+    Any,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) state: State,
+    /// Where it is bound.
+    pub(super) span: Span,
+    /// Another child of the same `PARALLEL` binds it.
+    pub(super) sibling: bool,
+}
+
+pub(super) type Names = Vec<(String, Entry)>;
+
+/// The names in the order in which they were bound, so that a block can be taken back.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    entries: HashMap<String, Entry>,
+    order: Vec<String>,
+}
+
+impl Scope {
+    pub(super) fn find(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(name)
+    }
+
+    /// The names that can be used.
+    pub(super) fn usable(&self) -> impl Iterator<Item = &str> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| !entry.sibling)
+            .map(|(name, _)| name.as_str())
+    }
+
+    pub(super) fn put(&mut self, name: String, entry: Entry) {
+        if self.entries.insert(name.clone(), entry).is_none() {
+            self.order.push(name);
+        }
+    }
+
+    /// A place to come back to with [`Scope::take`].
+    pub(super) fn mark(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Takes back what was bound since `mark`.
+    pub(super) fn take(&mut self, mark: usize) -> Names {
+        self.order
+            .split_off(mark.min(self.order.len()))
+            .into_iter()
+            .filter_map(|name| self.entries.remove(&name).map(|entry| (name, entry)))
+            .collect()
+    }
+
+    /// Binds what some branches bound: for good where all that go on bound it for good.
+    pub(super) fn join(&mut self, branches: Vec<(Names, bool)>, why: Perhaps, block: Span) {
+        let completing = branches.iter().filter(|(_, completes)| *completes).count();
+        let mut joined: HashMap<String, (Entry, usize)> = HashMap::new();
+        let mut order = Vec::new();
+        for (names, completes) in branches {
+            for (name, entry) in names {
+                let bound = usize::from(completes && entry.state == State::Bound);
+                let (_, count) = joined.entry(name.clone()).or_insert_with(|| {
+                    order.push(name);
+                    (entry, 0)
+                });
+                *count += bound;
+            }
+        }
+        for name in order {
+            if let Some((mut entry, count)) = joined.remove(&name) {
+                entry.state = if count == completing {
+                    State::Bound
+                } else {
+                    State::Perhaps(why, block)
+                };
+                self.put(name, entry);
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The words of a line, in one pass over its bytes.
+
+use crate::source::Span;
+use crate::template::interpolation_end;
+use crate::word::{Quote, Word, escapes_bare};
+
+/// What the lexer does with a byte inside a bare word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Plain,
+    End,
+    Special,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Plain; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if byte < 0x20 || byte >= 0x7f {
+            classes[byte] = Class::Special;
+        }
+        byte += 1;
+    }
+    classes[b'\n' as usize] = Class::End;
+    classes[b' ' as usize] = Class::End;
+    classes[b'\t' as usize] = Class::End;
+    classes[0x0b] = Class::End;
+    classes[0x0c] = Class::End;
+    classes[b'\\' as usize] = Class::Special;
+    classes[b'$' as usize] = Class::Special;
+    classes[b'"' as usize] = Class::Special;
+    classes[b'\'' as usize] = Class::Special;
+    classes
+};
+
+/// Appends the words of the line that starts at `at` and returns where the next one starts.
+/// A quote that does not close is reported through `unclosed`; the rest of the line is its word.
+pub(crate) fn lex_line(
+    source: &str,
+    mut at: usize,
+    words: &mut Vec<Word>,
+    mut unclosed: impl FnMut(Span),
+) -> usize {
+    let bytes = source.as_bytes();
+    let mut glued = 0;
+    // Looking for the end of an interpolation goes on to the end of the line at most. One that
+    // has none keeps later ones from being looked for, so that each line takes linear time.
+    let mut interpolates = true;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'\n' => return at + 1,
+            b' ' | b'\t' | 0x0b | 0x0c => {
+                at += 1;
+                glued = 0;
+            }
+            b'\r' if matches!(bytes.get(at + 1), None | Some(b'\n')) => at += 1,
+            b'#' if glued == 0 => {
+                return memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end + 1);
+            }
+            b'"' | b'\'' => {
+                let (end, flags) = quoted(bytes, at, &mut interpolates);
+                if flags & Word::UNCLOSED != 0 {
+                    unclosed(Span::new(at, at + 1));
+                }
+                let quote = if byte == b'"' {
+                    Quote::Double
+                } else {
+                    Quote::Single
+                };
+                words.push(Word::new(at, end, quote, flags | glued));
+                at = end;
+                glued = Word::GLUED;
+            }
+            _ => {
+                let (end, flags, opened) = bare(bytes, at, &mut interpolates);
+                if flags & Word::UNCLOSED != 0 {
+                    unclosed(Span::new(opened, opened + 1));
+                }
+                words.push(Word::new(at, end, Quote::Bare, flags | glued));
+                at = end;
+                glued = Word::GLUED;
+            }
+        }
+    }
+    at
+}
+
+/// The end of the bare word at `start`, its flags, and where the quote of its value opens.
+fn bare(bytes: &[u8], start: usize, interpolates: &mut bool) -> (usize, u8, usize) {
+    let mut at = start;
+    let mut flags = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match CLASSES[usize::from(byte)] {
+            Class::Plain => at += 1,
+            Class::End => break,
+            Class::Special => match byte {
+                b'\\' => {
+                    flags |= Word::BACKSLASH;
+                    let escape = bytes.get(at + 1).is_some_and(|&next| escapes_bare(next));
+                    at += if escape { 2 } else { 1 };
+                }
+                b'$' => {
+                    flags |= Word::DOLLAR;
+                    at += 1;
+                }
+                b'"' | b'\'' => {
+                    if !takes_quoted_value(&bytes[start..at]) {
+                        break;
+                    }
+                    let (end, inner) = quoted(bytes, at, interpolates);
+                    let kind = if byte == b'"' {
+                        Word::VALUE_DOUBLE
+                    } else {
+                        Word::VALUE_SINGLE
+                    };
+                    return (end, flags | inner | kind, at);
+                }
+                b'\r' if matches!(bytes.get(at + 1), None | Some(b'\n')) => break,
+                _ => {
+                    flags |= Word::UNUSUAL;
+                    at += 1;
+                }
+            },
+        }
+    }
+    (at, flags, at)
+}
+
+/// Whether `word` is `--name=` or `@name=`, whose value may open a quote.
+fn takes_quoted_value(word: &[u8]) -> bool {
+    (word.starts_with(b"--") || word.starts_with(b"@"))
+        && memchr::memchr(b'=', word).is_some_and(|at| at + 1 == word.len())
+}
+
+/// The end of the quoted word at `start`, and its flags.
+fn quoted(bytes: &[u8], start: usize, interpolates: &mut bool) -> (usize, u8) {
+    let quote = bytes[start];
+    let mut at = start + 1;
+    let mut flags = 0;
+    loop {
+        match bytes.get(at) {
+            None | Some(b'\n') => {
+                let line_end = at > start + 1 && bytes[at - 1] == b'\r';
+                return (if line_end { at - 1 } else { at }, flags | Word::UNCLOSED);
+            }
+            Some(&byte) if byte == quote => return (at + 1, flags),
+            Some(b'\\') => {
+                flags |= Word::BACKSLASH;
+                let pair = match bytes.get(at + 1) {
+                    Some(b'\\') => true,
+                    Some(b'$') => quote == b'"',
+                    Some(&next) => next == quote,
+                    None => false,
+                };
+                at += if pair { 2 } else { 1 };
+            }
+            Some(b'$') => {
+                flags |= Word::DOLLAR;
+                at += 1;
+                if quote == b'"' && *interpolates && bytes.get(at) == Some(&b'{') {
+                    match interpolation_end(bytes, at - 1) {
+                        Some(end) => at = end + 1,
+                        None => *interpolates = false,
+                    }
+                }
+            }
+            Some(&byte) => {
+                if !(0x20..0x7f).contains(&byte) {
+                    flags |= Word::UNUSUAL;
+                }
+                at += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The syntax tree: a list of lines with links from each block to its end.
+//!
+//! A line costs 28 bytes and a word 12, whatever they hold; text is decoded on demand.
+
+use crate::diagnostic::Diagnostic;
+use crate::keyword::Keyword;
+use crate::source::{LineIndex, Span};
+use crate::word::Word;
+
+/// What a line is to the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineKind {
+    /// A line that starts with this keyword.
+    Keyword(Keyword),
+    /// A line that starts with a word that is no keyword.
+    Command,
+    /// A line that the parser has reported; it is not part of the tree.
+    Reported,
+}
+
+/// A line that has words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    pub(crate) kind: LineKind,
+    /// How many words the keyword takes: two for `PARALLEL FOR` and `ELSE IF`.
+    pub(crate) head: u8,
+    /// The parser has reported it, so that the checker only binds its names.
+    pub(crate) spoilt: bool,
+    /// The index of its first word.
+    pub(crate) first: u32,
+    /// The index after its last word.
+    pub(crate) last: u32,
+    /// For the opening line and the clauses of a block: the line of the next clause or of the end.
+    pub(crate) next: u32,
+    /// For the opening line of a block: the line after the block. For its clauses and its
+    /// end: the opening line.
+    pub(crate) link: u32,
+}
+
+/// A program as it is written, with what is wrong with its form.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    pub(crate) source: Box<str>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) words: Vec<Word>,
+    pub(crate) index: LineIndex,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Tree {
+    /// The source that was parsed.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What is wrong with the form of the program, in source order.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Whether the form of the program is wrong, so that it is refused.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// Where the lines of the source start.
+    pub fn line_index(&self) -> &LineIndex {
+        &self.index
+    }
+
+    /// The statements of the program outside of blocks.
+    pub fn statements(&self) -> Statements<'_> {
+        Statements {
+            tree: self,
+            at: 0,
+            end: self.lines.len(),
+        }
+    }
+}
+
+/// A statement: a line, or a block from its opening line to its end word.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement<'t> {
+    tree: &'t Tree,
+    line: usize,
+}
+
+impl<'t> Statement<'t> {
+    /// The keyword it starts with; none for an unknown command.
+    pub fn keyword(&self) -> Option<Keyword> {
+        match self.line().kind {
+            LineKind::Keyword(keyword) => Some(keyword),
+            LineKind::Command | LineKind::Reported => None,
+        }
+    }
+
+    /// The words of its first line, keyword included.
+    pub fn words(&self) -> &'t [Word] {
+        let line = self.line();
+        &self.tree.words[line.first as usize..line.last as usize]
+    }
+
+    /// The words after the keyword.
+    pub fn arguments(&self) -> &'t [Word] {
+        &self.words()[usize::from(self.line().head)..]
+    }
+
+    /// Where the keyword stands; two words for `PARALLEL FOR` and `ELSE IF`.
+    pub fn head_span(&self) -> Span {
+        let words = self.words();
+        words[0]
+            .span()
+            .to(words[usize::from(self.line().head) - 1].span())
+    }
+
+    /// Where its first line stands, from the first word to the last.
+    pub fn line_span(&self) -> Span {
+        let words = self.words();
+        words[0].span().to(words[words.len() - 1].span())
+    }
+
+    /// The statements of its block up to the first clause (`ELIF`, `ELSE`, `CATCH`) or the end.
+    pub fn children(&self) -> Statements<'t> {
+        let end = match self.keyword() {
+            Some(keyword) if keyword.end().is_some() || keyword.is_clause() => self.line().next,
+            _ => 0,
+        };
+        Statements {
+            tree: self.tree,
+            at: self.line + 1,
+            end: end as usize,
+        }
+    }
+
+    /// The clauses of its block in order, each of which has children of its own.
+    pub fn clauses(&self) -> Clauses<'t> {
+        let opener = self
+            .keyword()
+            .is_some_and(|keyword| keyword.end().is_some());
+        let at = if opener {
+            self.line().next as usize
+        } else {
+            usize::MAX
+        };
+        Clauses {
+            tree: self.tree,
+            opener: self.line,
+            at,
+        }
+    }
+
+    /// The line of the end word, if the block has one.
+    pub fn end(&self) -> Option<Self> {
+        let last = (self.line().link as usize)
+            .checked_sub(1)
+            .filter(|&last| last > self.line)?;
+        let end = Statement {
+            tree: self.tree,
+            line: last,
+        };
+        let closes = end.keyword().is_some_and(Keyword::is_end);
+        (closes && end.line().link as usize == self.line).then_some(end)
+    }
+
+    /// Whether the parser has reported its first line.
+    pub(crate) fn is_spoilt(&self) -> bool {
+        self.line().spoilt
+    }
+
+    fn line(&self) -> &'t Line {
+        &self.tree.lines[self.line]
+    }
+}
+
+/// The statements of a block or of the program.
+#[derive(Debug, Clone)]
+pub struct Statements<'t> {
+    tree: &'t Tree,
+    at: usize,
+    end: usize,
+}
+
+impl<'t> Iterator for Statements<'t> {
+    type Item = Statement<'t>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.at < self.end {
+            let line = self.at;
+            let Line { kind, link, .. } = self.tree.lines[line];
+            self.at = line + 1;
+            match kind {
+                LineKind::Reported => continue,
+                LineKind::Keyword(keyword) if keyword.end().is_some() => {
+                    self.at = (link as usize).max(line + 1);
+                }
+                LineKind::Keyword(keyword) if keyword.is_end() || keyword.is_clause() => continue,
+                LineKind::Keyword(_) | LineKind::Command => {}
+            }
+            return Some(Statement {
+                tree: self.tree,
+                line,
+            });
+        }
+        None
+    }
+}
+
+/// The clauses of a block.
+#[derive(Debug, Clone)]
+pub struct Clauses<'t> {
+    tree: &'t Tree,
+    opener: usize,
+    at: usize,
+}
+
+impl<'t> Iterator for Clauses<'t> {
+    type Item = Statement<'t>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.tree.lines.get(self.at)?;
+        let LineKind::Keyword(keyword) = line.kind else {
+            return None;
+        };
+        if !keyword.is_clause() || line.link as usize != self.opener {
+            return None;
+        }
+        let clause = Statement {
+            tree: self.tree,
+            line: self.at,
+        };
+        self.at = line.next as usize;
+        Some(clause)
+    }
+}
