@@ -1,1 +1,57 @@
-//! Placeholder.
+//! Tool contracts, and the engines that run tools within limits.
+//!
+//! A tool is described by a [`ToolContract`]: its parameters, its effects, its limits.
+//! An [`ExecutionEngine`] runs it: [`NativeEngine`] calls a Rust function,
+//! `local::LocalEngine` (feature `local`) starts a process without a shell.
+//! The feature `builtin` adds tools for files and text, `http` adds `http_fetch`,
+//! and `conformance` the test suite that every engine runs.
+//!
+//! ```
+//! use praxis_exec::{Effects, Error, ExecutionEngine, NativeEngine, Parameter, Request, ToolContract};
+//! use serde_json::{Map, json};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! let contract = ToolContract::new("greet")
+//!     .parameter(Parameter::text("name"))
+//!     .effects(Effects::pure());
+//! let mut engine = NativeEngine::new();
+//! engine.register(contract.clone(), |call| async move {
+//!     Ok(json!(format!("hello {}", call.text("name")?)))
+//! })?;
+//!
+//! let arguments = contract.bind(Map::from_iter([("name".to_owned(), json!("Ada"))]))?;
+//! let request = Request::new(&contract, &arguments, ".".as_ref());
+//! let output = engine.execute(request).await?;
+//! assert_eq!(output.value, "hello Ada");
+//!
+//! let error = contract.bind(Map::new()).unwrap_err();
+//! assert_eq!(error.to_string(), "tool `greet`: argument `name` (text) is missing");
+//! # Ok(())
+//! # }
+//! ```
+
+mod contract;
+mod engine;
+mod error;
+mod limits;
+mod native;
+
+#[cfg(feature = "builtin")]
+pub mod builtin;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(all(feature = "local", unix))]
+pub mod local;
+
+pub use contract::{
+    ArgumentVariables, CachePolicy, ContractDigest, ContractFolder, DEFAULT_ARGUMENT_BYTES,
+    EffectClass, Effects, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CONTRACT_BYTES, Mount,
+    OutputFormat, Parameter, ParameterKind, ProgramVersion, ToolContract,
+};
+pub use engine::{
+    BoxFuture, CallId, Capabilities, ExecutionEngine, Isolation, NoopEngine, Output, Request,
+};
+pub use error::{Error, ErrorKind};
+pub use limits::{Limit, Limits};
+pub use native::{Invocation, NativeEngine};
