@@ -1,0 +1,213 @@
+//! A workflow of plain async closures, for those who have no program text.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use praxis_dsl::checked::{Location, Operand, Reference};
+use serde_json::{Map, Value};
+
+use crate::effect::{EffectClass, ResourceParameter};
+use crate::error::Error;
+use crate::executor::{BoxFuture, StepCall, StepError, StepExecutor, StepOutput};
+use crate::order;
+use crate::plan::{Block, Plan, Statement, StatementKind, StepSpec, Writers};
+use crate::report::RunReport;
+use crate::run::{Run, RunOptions};
+
+type StepFunction = dyn Fn(Inputs) -> BoxFuture<'static, Result<Value, StepError>> + Send + Sync;
+
+/// Steps that are async closures, in program order.
+///
+/// A step starts when the steps it names are done. A step marked with [`Workflow::changes`] also
+/// waits until everything before it has succeeded, and nothing that reads starts before it is done.
+pub struct Workflow {
+    plan: Plan,
+    functions: HashMap<Arc<str>, Arc<StepFunction>>,
+}
+
+/// A step of a [`Workflow`], to be named by later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step(u32);
+
+/// The results of the steps that a step waits for.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs(Map<String, Value>);
+
+impl Inputs {
+    /// The result of the step with that id; null for one that was not named.
+    pub fn value(&self, id: &str) -> &Value {
+        self.0.get(id).unwrap_or(&Value::Null)
+    }
+}
+
+impl Workflow {
+    /// An empty workflow.
+    pub fn new(name: &str) -> Self {
+        let mut plan = Plan::empty(Some(name.to_owned()));
+        plan.blocks.push(Block::default());
+        Self {
+            plan,
+            functions: HashMap::new(),
+        }
+    }
+
+    /// Adds a step that touches nothing but its inputs; it starts when `after` are done.
+    ///
+    /// # Panics
+    ///
+    /// When a step of that id is there already, or a handle belongs to another workflow.
+    pub fn step<F, R>(&mut self, id: &str, after: &[Step], function: F) -> Step
+    where
+        F: Fn(Inputs) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, StepError>> + Send + 'static,
+    {
+        self.add(
+            id,
+            after,
+            EffectClass::Pure,
+            Arc::new(move |inputs| Box::pin(function(inputs))),
+        )
+    }
+
+    /// Adds a step that changes the world: it starts when everything before it has succeeded.
+    ///
+    /// # Panics
+    ///
+    /// As [`Workflow::step`].
+    pub fn changes<F, R>(&mut self, id: &str, after: &[Step], function: F) -> Step
+    where
+        F: Fn(Inputs) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, StepError>> + Send + 'static,
+    {
+        self.add(
+            id,
+            after,
+            EffectClass::External,
+            Arc::new(move |inputs| Box::pin(function(inputs))),
+        )
+    }
+
+    fn add(
+        &mut self,
+        id: &str,
+        after: &[Step],
+        class: EffectClass,
+        function: Arc<StepFunction>,
+    ) -> Step {
+        let plan = &mut self.plan;
+        let id: Arc<str> = Arc::from(id);
+        assert!(
+            !self.functions.contains_key(&id),
+            "a step named `{id}` is there already"
+        );
+        let index = plan.steps.len() as u32;
+        let slot = plan.names.intern(&id);
+        let mut arguments = Vec::with_capacity(after.len());
+        let mut needs = Vec::with_capacity(after.len());
+        for step in after {
+            let name = plan
+                .steps
+                .get(step.0 as usize)
+                .expect("the step belongs to this workflow")
+                .id
+                .to_string();
+            needs.push(plan.names.intern(&name));
+            arguments.push((
+                name.clone(),
+                Operand::Reference(Reference {
+                    name,
+                    path: Vec::new(),
+                }),
+            ));
+        }
+        let location = Location {
+            line: index + 1,
+            column: 1,
+        };
+        let writers = if class.changes_the_world() {
+            Writers::Steps(vec![index])
+        } else {
+            Writers::none()
+        };
+        plan.steps.push(StepSpec {
+            id: Arc::clone(&id),
+            tool: Arc::clone(&id),
+            location,
+            label: None,
+            agent: None,
+            engine: None,
+            timeout: None,
+            retries: 0,
+            cache: None,
+            arguments,
+            bind: Some(slot),
+            class,
+            reads: Vec::<ResourceParameter>::new(),
+            writes: Vec::new(),
+        });
+        plan.blocks[0].statements.push(Statement {
+            location,
+            kind: StatementKind::Call(index),
+            needs,
+            binds: vec![slot],
+            writers,
+            may_return: false,
+            after: Vec::new(),
+            height: 0,
+        });
+        self.functions.insert(id, function);
+        Step(index)
+    }
+
+    /// Runs all steps; gives the report, and the results of the steps that succeeded by their id.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::execute`].
+    pub async fn run(
+        mut self,
+        options: RunOptions,
+    ) -> Result<(RunReport, HashMap<String, Value>), Error> {
+        order::measure(&mut self.plan);
+        let executor = Arc::new(Closures {
+            functions: self.functions,
+            results: Mutex::default(),
+        });
+        let report = Run::new(&self.plan, Arc::<Closures>::clone(&executor))
+            .options(options)
+            .execute()
+            .await?;
+        let results = std::mem::take(
+            &mut *executor
+                .results
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        let results = results
+            .into_iter()
+            .map(|(id, value)| (id.to_string(), Arc::unwrap_or_clone(value)));
+        Ok((report, results.collect()))
+    }
+}
+
+struct Closures {
+    functions: HashMap<Arc<str>, Arc<StepFunction>>,
+    results: Mutex<HashMap<Arc<str>, Arc<Value>>>,
+}
+
+impl StepExecutor for Closures {
+    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
+        let function = self
+            .functions
+            .get(&call.tool)
+            .expect("every step of a workflow has its function");
+        let work = function(Inputs(call.arguments));
+        Box::pin(async move {
+            let output = StepOutput::from(work.await?);
+            let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+            results.insert(call.tool, Arc::clone(&output.value));
+            Ok(output)
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! The port through which the scheduler runs a step.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// A boxed future that can move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Runs one step.
+///
+/// What implementors owe: the future is dropped when the step is cancelled or its time is over,
+/// and then everything that it started must end. It may be polled on any thread. A panic is
+/// caught by the scheduler and counts as a failure that is not retried.
+pub trait StepExecutor: Send + Sync {
+    /// Runs `call` once. Retries and the time limit are the scheduler's.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the step fails with; [`StepError::is_retryable`] decides about another attempt.
+    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>>;
+}
+
+impl<T: StepExecutor + ?Sized> StepExecutor for &T {
+    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
+        (**self).execute(call)
+    }
+}
+
+impl<T: StepExecutor + ?Sized> StepExecutor for Box<T> {
+    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
+        (**self).execute(call)
+    }
+}
+
+impl<T: StepExecutor + ?Sized> StepExecutor for Arc<T> {
+    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
+        (**self).execute(call)
+    }
+}
+
+/// The executor that does nothing and answers null, for measuring the scheduler alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoopExecutor;
+
+impl StepExecutor for NoopExecutor {
+    fn execute(&self, _call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
+        Box::pin(std::future::ready(Ok(StepOutput::default())))
+    }
+}
+
+/// What the executor is asked to do.
+#[derive(Debug, Clone)]
+pub struct StepCall {
+    /// The run it belongs to.
+    pub run: RunId,
+    /// The step's id, with the round's number behind it inside of a loop: `fetch[3]`.
+    pub step: Arc<str>,
+    /// The tool's name.
+    pub tool: Arc<str>,
+    /// Parameter to value.
+    pub arguments: Map<String, Value>,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// How long this attempt may take; the scheduler drops the future after it.
+    pub timeout: Option<Duration>,
+    /// `@engine`.
+    pub engine: Option<Arc<str>>,
+    /// The agent the step is sent to.
+    pub agent: Option<Arc<str>>,
+    /// `@cache`: whether the answer may come from memory; unset, the tool's contract decides.
+    pub cache: Option<bool>,
+}
+
+/// What a step gave.
+#[derive(Debug, Clone, Default)]
+pub struct StepOutput {
+    /// The result.
+    pub value: Arc<Value>,
+    /// What the cache had to do with it.
+    pub cache: CacheUse,
+    /// The engine that ran it, if one did.
+    pub engine: Option<Arc<str>>,
+}
+
+impl From<Value> for StepOutput {
+    fn from(value: Value) -> Self {
+        Self {
+            value: Arc::new(value),
+            ..Self::default()
+        }
+    }
+}
+
+/// What the cache had to do with a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheUse {
+    /// The result was remembered.
+    Hit,
+    /// It was looked for, not found, and computed.
+    Miss,
+    /// Nobody looked: the step may not be remembered.
+    #[default]
+    Bypassed,
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone)]
+pub struct StepError {
+    kind: Arc<str>,
+    message: String,
+    retryable: bool,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl StepError {
+    /// A failure that another attempt would not mend. `kind` is a short stable word
+    /// (`timeout`, `not_found`), the message names the thing and the way out.
+    pub fn new(kind: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            message: message.into(),
+            retryable: false,
+            source: None,
+        }
+    }
+
+    /// Marks it as one that another attempt may mend.
+    #[must_use]
+    pub fn retryable(mut self, retryable: bool) -> Self {
+        self.retryable = retryable;
+        self
+    }
+
+    /// Keeps the error underneath.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The short stable word for the kind of failure.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// What happened, in words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether another attempt may mend it.
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for StepError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// Identifies a run: sortable by its start, unique on a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RunId(Arc<str>);
+
+impl RunId {
+    /// A new id: milliseconds since 1970 in hex, a dash, and 32 random bits.
+    pub fn generate() -> Self {
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self(format!("{:012x}-{:08x}", since.as_millis(), fastrand::u32(..)).into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

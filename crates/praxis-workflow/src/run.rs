@@ -1,0 +1,334 @@
+//! Running a plan.
+//!
+//! One task, the driver, owns all state and takes no lock; each call of a tool is a task of its
+//! own. Statements are *issued* in program order, without waiting: each learns which names,
+//! earlier writes and `@after` steps it has to wait for, and starts the moment the last of them
+//! is done. A step that changes the world also waits until everything before it has succeeded:
+//! every scope counts its done prefix (as a processor's reorder buffer counts retired
+//! instructions; Smith and Pleszkun 1985), and a waiting step climbs from its own scope's prefix
+//! to the program's. So when a step fails, nothing behind it has left a trace.
+
+mod state;
+mod issue;
+mod open;
+mod steps;
+mod task;
+mod flow;
+mod finish;
+
+use std::collections::{BinaryHeap, HashMap};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use slab::Slab;
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::error::{Error, ErrorKind, Issue};
+use crate::executor::{RunId, StepExecutor};
+use crate::observer::{RunEvent, RunObserver};
+use crate::plan::Plan;
+use crate::report::RunReport;
+use crate::retry::Backoff;
+
+use state::{End, Entry, Key, Name, Ready, Row, Running, Scope, Todo};
+use task::TaskEnd;
+
+/// How a run may use the machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunOptions {
+    /// How many steps may run at once: 1 or more. Twice the cores, and at least 4, unless told.
+    pub jobs: usize,
+    /// How long the run may take. No limit unless told.
+    pub timeout: Option<Duration>,
+    /// Whether steps may overlap. `false` runs the lines one by one, with the same outcome.
+    pub optimize: bool,
+    /// The waits between attempts.
+    pub backoff: Backoff,
+    /// How many rounds of a `FOR` may be begun before the first of them is done.
+    pub window: usize,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            jobs: (2 * cores).max(4),
+            timeout: None,
+            optimize: true,
+            backoff: Backoff::default(),
+            window: 64,
+        }
+    }
+}
+
+/// A plan about to be run.
+pub struct Run<'a> {
+    plan: &'a Plan,
+    executor: Arc<dyn StepExecutor>,
+    inputs: Map<String, Value>,
+    options: RunOptions,
+    observer: &'a dyn RunObserver,
+    id: RunId,
+}
+
+impl<'a> Run<'a> {
+    /// A run of `plan` whose steps `executor` executes.
+    pub fn new(plan: &'a Plan, executor: Arc<dyn StepExecutor>) -> Self {
+        let options = RunOptions::default();
+        Self {
+            plan,
+            executor,
+            inputs: Map::new(),
+            options,
+            observer: &(),
+            id: RunId::generate(),
+        }
+    }
+
+    /// The values of the program's inputs.
+    #[must_use]
+    pub fn inputs(mut self, inputs: Map<String, Value>) -> Self {
+        self.inputs = inputs;
+        self
+    }
+
+    /// Other options than the default.
+    #[must_use]
+    pub fn options(mut self, options: RunOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Tells `observer` what happens.
+    #[must_use]
+    pub fn observer(mut self, observer: &'a dyn RunObserver) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// The run's id.
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// Runs to the end. Needs a tokio runtime with time enabled.
+    ///
+    /// Dropping the future drops every step that runs.
+    ///
+    /// # Errors
+    ///
+    /// Inputs that the program does not declare or that are missing, and options out of range.
+    /// A failing step is not an error: it is in the report.
+    pub async fn execute(self) -> Result<RunReport, Error> {
+        self.execute_until(std::future::pending()).await
+    }
+
+    /// Runs to the end, or until `cancel` is ready: then what runs is stopped, and the report
+    /// tells what was done.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::execute`].
+    pub async fn execute_until(self, cancel: impl Future<Output = ()>) -> Result<RunReport, Error> {
+        if self.options.jobs == 0 || self.options.window == 0 {
+            return Err(Error::new(
+                ErrorKind::Options,
+                "`jobs` and `window` must be 1 or more, not 0",
+            ));
+        }
+        let inputs = self.bind_inputs()?;
+        let driver = Driver {
+            plan: self.plan,
+            executor: self.executor,
+            options: self.options,
+            observer: self.observer,
+            id: self.id,
+            scopes: Slab::new(),
+            entries: Slab::new(),
+            sequence: 0,
+            todo: Vec::new(),
+            ready: BinaryHeap::new(),
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            rows: Vec::with_capacity(self.plan.calls()),
+            started: Instant::now(),
+            reach: Duration::ZERO,
+            end: None,
+        };
+        driver.run(inputs, cancel).await
+    }
+
+    fn bind_inputs(&self) -> Result<HashMap<u32, Name>, Error> {
+        let mut names = HashMap::new();
+        let mut issues = Vec::new();
+        let issue = |message: String, location| Issue {
+            kind: ErrorKind::Input,
+            message,
+            help: None,
+            location,
+        };
+        for input in &self.plan.inputs {
+            match self.inputs.get(&input.name).or(input.default.as_ref()) {
+                Some(value) => {
+                    names.insert(input.slot, Name::Value(Arc::new(value.clone())));
+                }
+                None => {
+                    let message = format!(
+                        "the input `{}` has no default and no value was given",
+                        input.name
+                    );
+                    issues.push(issue(message, Some(input.location)));
+                }
+            }
+        }
+        for name in self.inputs.keys() {
+            if !self.plan.inputs.iter().any(|input| input.name == *name) {
+                let known: Vec<&str> = self
+                    .plan
+                    .inputs
+                    .iter()
+                    .map(|input| input.name.as_str())
+                    .collect();
+                let known = if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                };
+                issues.push(issue(
+                    format!("the program has no input `{name}`; its inputs are: {known}"),
+                    None,
+                ));
+            }
+        }
+        if issues.is_empty() {
+            Ok(names)
+        } else {
+            Err(Error::from_issues(issues))
+        }
+    }
+}
+
+/// How long tasks that were cancelled may take to end before they are left to the runtime.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+struct Driver<'a> {
+    plan: &'a Plan,
+    executor: Arc<dyn StepExecutor>,
+    options: RunOptions,
+    observer: &'a dyn RunObserver,
+    id: RunId,
+    scopes: Slab<Scope<'a>>,
+    entries: Slab<Entry>,
+    sequence: u32,
+    todo: Vec<Todo>,
+    ready: BinaryHeap<Ready>,
+    tasks: JoinSet<TaskEnd>,
+    running: HashMap<Id, Running>,
+    rows: Vec<Row>,
+    started: Instant,
+    /// The longest chain of durations so far.
+    reach: Duration,
+    end: Option<End>,
+}
+
+impl Driver<'_> {
+    async fn run(
+        mut self,
+        inputs: HashMap<u32, Name>,
+        cancel: impl Future<Output = ()>,
+    ) -> Result<RunReport, Error> {
+        self.observer.event(&RunEvent::Started {
+            run: &self.id,
+            calls: self.plan.calls(),
+        });
+        let mut cancel = pin!(cancel);
+        let limit = self.options.timeout;
+        let mut deadline = pin!(async move {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        });
+        self.open_program(inputs);
+        loop {
+            self.work();
+            self.start_ready();
+            if self.end.is_some() {
+                break;
+            }
+            if self.tasks.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::Stalled,
+                    "no step runs and none can start; please report this program as a defect of Praxis",
+                ));
+            }
+            tokio::select! {
+                biased;
+                () = &mut cancel => self.end = Some(End::Cancelled),
+                () = &mut deadline => self.end = Some(End::TimedOut),
+                Some(joined) = self.tasks.join_next_with_id() => self.joined(joined),
+            }
+            while self.end.is_none() {
+                let Some(joined) = self.tasks.try_join_next_with_id() else {
+                    break;
+                };
+                self.joined(joined);
+            }
+        }
+        self.note_what_was_running();
+        // An aborted task ends at its next await; one that never comes to it must not hold the run.
+        let _ = tokio::time::timeout(SHUTDOWN, self.tasks.shutdown()).await;
+        let report = self.report();
+        self.observer.event(&RunEvent::Finished {
+            steps: &report.steps,
+        });
+        Ok(report)
+    }
+
+    fn work(&mut self) {
+        while let Some(todo) = self.todo.pop() {
+            if self.end.is_some() {
+                return;
+            }
+            match todo {
+                Todo::Activate(key) => self.activate(key),
+                Todo::Issue(key) => self.issue(key),
+                Todo::Advance(key) => self.advance(key),
+            }
+        }
+    }
+
+    fn joined(&mut self, joined: Result<(Id, TaskEnd), JoinError>) {
+        let (id, end) = match joined {
+            Ok((id, end)) => (id, Some(end)),
+            Err(error) => (
+                error.id(),
+                error.is_panic().then(|| TaskEnd::panicked(error)),
+            ),
+        };
+        let Some(running) = self.running.remove(&id) else {
+            return;
+        };
+        if let Some(group) = running.drain {
+            if let Some(scope) = self.scope_mut(group) {
+                scope.draining -= 1;
+            }
+            self.todo.push(Todo::Advance(group));
+        }
+        let Some(end) = end else { return };
+        self.finished(running.key, end);
+    }
+
+    fn key(&mut self, index: usize) -> Key {
+        self.sequence = self.sequence.wrapping_add(1);
+        Key {
+            index: index as u32,
+            sequence: self.sequence,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! From rows to the report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::executor::CacheUse;
+use crate::plan::{BlockId, Statement, StatementKind};
+use crate::report::{CacheCounts, Failure, RunReport, RunStatus, StepReport, StepStatus, Timing};
+
+use super::Driver;
+use super::open::extended;
+use super::state::{End, EntryState, Key, Members, Row, ScopeKind};
+
+impl<'a> Driver<'a> {
+    /// Rows for the calls of a block, from a position on, that never ran.
+    pub(super) fn skip_block(
+        &mut self,
+        block: BlockId,
+        from: u32,
+        path: &Arc<[u32]>,
+        suffix: &Arc<str>,
+    ) {
+        let plan = self.plan;
+        for (position, statement) in plan
+            .block(block)
+            .statements
+            .iter()
+            .enumerate()
+            .skip(from as usize)
+        {
+            self.skip_statement(statement, position as u32, path, suffix);
+        }
+    }
+
+    fn skip_statement(
+        &mut self,
+        statement: &Statement,
+        position: u32,
+        path: &Arc<[u32]>,
+        suffix: &Arc<str>,
+    ) {
+        if let StatementKind::Call(index) = statement.kind {
+            let mut row = Row::new(index, path, position, suffix);
+            row.status = Some(StepStatus::Skipped);
+            self.rows.push(row);
+        }
+        for (index, block) in statement.kind.blocks().into_iter().enumerate() {
+            self.skip_block(block, 0, &extended(path, &[position, index as u32]), suffix);
+        }
+    }
+
+    pub(super) fn skip_entry(&mut self, scope: Key, position: u32) {
+        let Some(around) = self.scope(scope) else {
+            return;
+        };
+        let (path, suffix) = (Arc::clone(&around.path), Arc::clone(&around.suffix));
+        match &around.kind {
+            ScopeKind::Block(block) => {
+                let statement = &self.plan.block(*block).statements[position as usize];
+                self.skip_statement(statement, position, &path, &suffix);
+            }
+            ScopeKind::Group(group) => {
+                if let Members::Children(blocks) = group.members {
+                    self.skip_block(
+                        blocks[position as usize],
+                        0,
+                        &extended(&path, &[position]),
+                        &suffix,
+                    );
+                }
+            }
+        }
+    }
+
+    /// Rows for the children of a `PARALLEL` that were not begun and will not be.
+    pub(super) fn skip_members(&mut self, group: Key) {
+        let Some(scope) = self.scope_mut(group) else {
+            return;
+        };
+        let (from, total) = (scope.next, scope.total);
+        scope.next = total;
+        for position in from..total {
+            self.skip_entry(group, position);
+        }
+    }
+
+    /// Rows for what a scope had not issued.
+    pub(super) fn skip_rest(&mut self, scope: Key) {
+        let Some(around) = self.scope_mut(scope) else {
+            return;
+        };
+        let (from, total) = (around.next, around.total);
+        around.next = total;
+        for position in from..total {
+            self.skip_entry(scope, position);
+        }
+    }
+
+    /// Takes back what stands behind a failure: it reads as if the lines had run one by one.
+    pub(super) fn discard_behind(&mut self, scope: Key, position: u32) {
+        let Some(around) = self.scope(scope) else {
+            return;
+        };
+        if !around.ordered() {
+            return;
+        }
+        let (path, suffix, kind) = (
+            Arc::clone(&around.path),
+            Arc::clone(&around.suffix),
+            &around.kind,
+        );
+        let block = if let ScopeKind::Block(block) = kind {
+            Some(*block)
+        } else {
+            None
+        };
+        let first_row = around.first_row;
+        for row in &mut self.rows[first_row..] {
+            let own: &[u32] = &row.path;
+            let step = match own.len() {
+                depth if depth == path.len() => row.position,
+                depth if depth > path.len() => own[path.len()],
+                _ => continue,
+            };
+            if own[..path.len()] == *path && step > position {
+                row.hidden = true;
+            }
+        }
+        if let Some(block) = block {
+            self.skip_block(block, position + 1, &path, &suffix);
+        }
+    }
+
+    /// When the run was ended from outside, tells what ran from what had not begun.
+    pub(super) fn note_what_was_running(&mut self) {
+        let now = self.started.elapsed();
+        let running: Vec<Key> = self.running.values().map(|running| running.key).collect();
+        for key in running {
+            let Some(row) = self.entry(key).and_then(|entry| entry.row) else {
+                continue;
+            };
+            let row = &mut self.rows[row as usize];
+            if row.status.is_none() {
+                row.status = Some(StepStatus::Cancelled);
+                row.attempts = 1;
+                row.duration = row
+                    .started
+                    .map_or(Duration::ZERO, |started| now.saturating_sub(started));
+            }
+        }
+        let waiting: Vec<(Key, u32)> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.state == EntryState::Waiting && entry.row.is_none())
+            .map(|(_, entry)| (entry.scope, entry.position))
+            .collect();
+        for (scope, position) in waiting {
+            self.skip_entry(scope, position);
+        }
+        let scopes: Vec<Key> = self.scopes.iter().map(|(_, scope)| scope.key).collect();
+        for scope in scopes {
+            self.skip_rest(scope);
+        }
+    }
+
+    pub(super) fn report(&mut self) -> RunReport {
+        let makespan = self.started.elapsed();
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.retain(|row| !row.hidden);
+        rows.sort_by(|a, b| a.way().cmp(b.way()));
+        let counted =
+            |wanted: CacheUse| rows.iter().filter(|row| row.cache == wanted).count() as u64;
+        let cache = CacheCounts {
+            hits: counted(CacheUse::Hit),
+            misses: counted(CacheUse::Miss),
+        };
+        let steps: Vec<StepReport> = rows.into_iter().map(|row| self.step_report(row)).collect();
+        let (status, output, error) = match self.end.take() {
+            Some(End::Succeeded(output)) => (RunStatus::Succeeded, output, None),
+            Some(End::Failed(failure)) => (RunStatus::Failed, Value::Null, Some(failure)),
+            Some(End::TimedOut) => {
+                let limit = self.options.timeout.unwrap_or_default();
+                let message = format!("the run was not done within {limit:?}");
+                (
+                    RunStatus::Failed,
+                    Value::Null,
+                    Some(without_place("timeout", message)),
+                )
+            }
+            Some(End::Cancelled) | None => {
+                let failure = without_place("cancelled", "the run was cancelled".to_owned());
+                (RunStatus::Cancelled, Value::Null, Some(failure))
+            }
+        };
+        let work_ms = steps.iter().map(|step| step.duration_ms).sum::<f64>();
+        RunReport {
+            run_id: self.id.as_str().to_owned(),
+            workflow: self.plan.name.clone(),
+            status,
+            output,
+            error,
+            timing: Timing {
+                makespan_ms: milliseconds(makespan),
+                critical_path_ms: milliseconds(self.reach),
+                work_ms: (work_ms * 1000.0).round() / 1000.0,
+            },
+            cache,
+            steps,
+        }
+    }
+
+    fn step_report(&self, row: Row) -> StepReport {
+        let step = self.plan.step(row.step);
+        StepReport {
+            id: format!("{}{}", step.id, row.suffix),
+            line: step.location.line,
+            tool: step.tool.to_string(),
+            status: row.status.unwrap_or(StepStatus::Skipped),
+            cached: row.cache == CacheUse::Hit,
+            engine: row.engine.as_deref().map(str::to_owned),
+            agent: step.agent.as_deref().map(str::to_owned),
+            attempts: row.attempts,
+            started_ms: row.started.map(milliseconds),
+            duration_ms: milliseconds(row.duration),
+            error: row.error,
+        }
+    }
+}
+
+fn without_place(kind: &str, message: String) -> Failure {
+    Failure {
+        kind: kind.to_owned(),
+        message,
+        line: None,
+        column: None,
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}

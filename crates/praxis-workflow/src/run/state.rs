@@ -1,0 +1,286 @@
+//! What the driver knows: scopes, the entries in them, and the rows of the report.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use praxis_dsl::checked::Operand;
+use serde_json::Value;
+use tokio::task::{AbortHandle, Id};
+
+use crate::effect::WriteIndex;
+use crate::executor::CacheUse;
+use crate::plan::{BlockId, Loop, Slot, Statement, StepIndex};
+use crate::report::{Failure, StepStatus};
+
+use super::Driver;
+
+/// An index into a slab, with a number that tells its tenants apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub(super) index: u32,
+    pub(super) sequence: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum Todo {
+    Activate(Key),
+    Issue(Key),
+    Advance(Key),
+}
+
+/// Why the run is over.
+#[derive(Debug)]
+pub(super) enum End {
+    Succeeded(Value),
+    Failed(Failure),
+    Cancelled,
+    TimedOut,
+}
+
+/// A name's value, or who waits for it.
+#[derive(Debug)]
+pub(super) enum Name {
+    Value(Arc<Value>),
+    Pending(Vec<Key>),
+}
+
+/// A block that runs, or the children of a `PARALLEL`, or the rounds of a `FOR`.
+#[derive(Debug)]
+pub(super) struct Scope<'a> {
+    pub(super) key: Key,
+    pub(super) kind: ScopeKind<'a>,
+    /// The scope around it, the entry there, and that entry's position.
+    pub(super) parent: Option<(Key, Key, u32)>,
+    /// The way to it from the program, for the report's order.
+    pub(super) path: Arc<[u32]>,
+    /// What stands behind the ids of its steps: the numbers of the rounds.
+    pub(super) suffix: Arc<str>,
+    /// The length of the way behind the statement that it belongs to.
+    pub(super) height: u32,
+    pub(super) total: u32,
+    /// The next position to issue.
+    pub(super) next: u32,
+    /// How many of its first entries are done; counts all that are done where there is no order.
+    pub(super) retired: u32,
+    /// The entries from position `first` on.
+    pub(super) entries: VecDeque<Key>,
+    pub(super) first: u32,
+    /// The first failure by position.
+    pub(super) failure: Option<(u32, Failure)>,
+    /// Set while a statement that may end the run is not done.
+    pub(super) stalled: bool,
+    pub(super) names: HashMap<Slot, Name>,
+    pub(super) writes: WriteIndex,
+    /// Entries (of this scope or within) that wait for the prefix up to a position.
+    pub(super) waiting: BinaryHeap<Reverse<(u32, Key)>>,
+    /// The longest chain of durations up to its opening.
+    pub(super) base: Duration,
+    /// The longest chain of durations to the done prefix.
+    pub(super) reach: Duration,
+    /// How many rows there were when it was opened: none of its own stands before.
+    pub(super) first_row: usize,
+    /// Tasks of cancelled children that have not ended.
+    pub(super) draining: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum ScopeKind<'a> {
+    Block(BlockId),
+    Group(Group<'a>),
+}
+
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    pub(super) members: Members<'a>,
+    pub(super) ordered: bool,
+    /// How many members may be begun and not done.
+    pub(super) limit: usize,
+    pub(super) open: usize,
+    pub(super) fail_fast: bool,
+    pub(super) any: bool,
+    pub(super) won: bool,
+    /// For each collected name, the rounds' values.
+    pub(super) collected: Vec<Vec<Arc<Value>>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Members<'a> {
+    Children(&'a [BlockId]),
+    Rounds { each: &'a Loop, items: Vec<Value> },
+}
+
+impl Scope<'_> {
+    /// Whether its entries have an order.
+    pub(super) fn ordered(&self) -> bool {
+        match &self.kind {
+            ScopeKind::Block(_) => true,
+            ScopeKind::Group(group) => group.ordered,
+        }
+    }
+
+    /// The entry at `position`, unless it is done and gone.
+    pub(super) fn entry_at(&self, position: u32) -> Option<Key> {
+        let offset = position.checked_sub(self.first)?;
+        self.entries.get(offset as usize).copied()
+    }
+}
+
+/// A statement, or a member of a group, that was issued.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) key: Key,
+    pub(super) scope: Key,
+    pub(super) position: u32,
+    pub(super) state: EntryState,
+    /// How many things it still waits for.
+    pub(super) pending: u32,
+    /// Entries that wait until it is done.
+    pub(super) dependents: Vec<Key>,
+    /// The longest chain of durations up to it, and with it once it is done.
+    pub(super) reach: Duration,
+    pub(super) row: Option<u32>,
+    pub(super) child: Option<Key>,
+    pub(super) task: Option<Id>,
+    /// Whether a `TRY` is in its handler.
+    pub(super) handling: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryState {
+    Waiting,
+    Queued,
+    Running,
+    Open,
+    Done,
+    Failed,
+    Dead,
+}
+
+/// A task that runs a step.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) key: Key,
+    pub(super) handle: AbortHandle,
+    /// The group that waits for it to end after it was cancelled.
+    pub(super) drain: Option<Key>,
+}
+
+/// A step that could start: the longest way to the end first, then program order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ready {
+    pub(super) height: u32,
+    pub(super) key: Key,
+}
+
+impl Ord for Ready {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.height
+            .cmp(&other.height)
+            .then_with(|| other.key.sequence.cmp(&self.key.sequence))
+    }
+}
+
+impl PartialOrd for Ready {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// A line of the report in the making.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) step: StepIndex,
+    pub(super) path: Arc<[u32]>,
+    pub(super) position: u32,
+    pub(super) suffix: Arc<str>,
+    pub(super) status: Option<StepStatus>,
+    /// A round that an earlier round's failure kept from being; one by one it would not have begun.
+    pub(super) hidden: bool,
+    pub(super) attempts: u32,
+    pub(super) started: Option<Duration>,
+    pub(super) duration: Duration,
+    pub(super) cache: CacheUse,
+    pub(super) engine: Option<Arc<str>>,
+    pub(super) error: Option<Failure>,
+}
+
+impl Row {
+    pub(super) fn new(
+        step: StepIndex,
+        path: &Arc<[u32]>,
+        position: u32,
+        suffix: &Arc<str>,
+    ) -> Self {
+        Self {
+            step,
+            path: Arc::clone(path),
+            position,
+            suffix: Arc::clone(suffix),
+            status: None,
+            hidden: false,
+            attempts: 0,
+            started: None,
+            duration: Duration::ZERO,
+            cache: CacheUse::Bypassed,
+            engine: None,
+            error: None,
+        }
+    }
+
+    /// The way to it from the program: program order, once rows are sorted by it.
+    pub(super) fn way(&self) -> impl Iterator<Item = u32> {
+        self.path.iter().copied().chain([self.position])
+    }
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn scope(&self, key: Key) -> Option<&Scope<'a>> {
+        self.scopes
+            .get(key.index as usize)
+            .filter(|scope| scope.key == key)
+    }
+
+    pub(super) fn scope_mut(&mut self, key: Key) -> Option<&mut Scope<'a>> {
+        self.scopes
+            .get_mut(key.index as usize)
+            .filter(|scope| scope.key == key)
+    }
+
+    pub(super) fn entry(&self, key: Key) -> Option<&Entry> {
+        self.entries
+            .get(key.index as usize)
+            .filter(|entry| entry.key == key)
+    }
+
+    pub(super) fn entry_mut(&mut self, key: Key) -> Option<&mut Entry> {
+        self.entries
+            .get_mut(key.index as usize)
+            .filter(|entry| entry.key == key)
+    }
+
+    pub(super) fn statement_at(&self, scope: Key, position: u32) -> Option<&'a Statement> {
+        match self.scope(scope)?.kind {
+            ScopeKind::Block(block) => self.plan.block(block).statements.get(position as usize),
+            ScopeKind::Group(_) => None,
+        }
+    }
+
+    pub(super) fn set_state(&mut self, key: Key, state: EntryState) {
+        if let Some(entry) = self.entry_mut(key) {
+            entry.state = state;
+        }
+    }
+
+    pub(super) fn lookup(&self, scope: Key, name: &str) -> Option<Value> {
+        let slot = self.plan.names.slot(name)?;
+        self.value(scope, slot).map(|value| Value::clone(value))
+    }
+
+    pub(super) fn resolve(&self, scope: Key, operand: &Operand) -> Result<Value, String> {
+        operand
+            .resolve(&|name| self.lookup(scope, name))
+            .map_err(|error| error.to_string())
+    }
+}

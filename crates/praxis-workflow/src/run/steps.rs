@@ -1,0 +1,174 @@
+//! Calls: started within the limit of jobs, and what becomes of their ends.
+
+use std::sync::Arc;
+
+use praxis_dsl::checked::Location;
+use serde_json::Map;
+
+use crate::executor::{CacheUse, StepCall, StepError};
+use crate::observer::RunEvent;
+use crate::plan::{StatementKind, StepIndex};
+use crate::report::{Failure, StepStatus};
+
+use super::Driver;
+use super::open::evaluation;
+use super::state::{EntryState, Key, Ready, Running};
+use super::task::{self, TaskEnd};
+
+impl Driver<'_> {
+    pub(super) fn start_ready(&mut self) {
+        while self.end.is_none() && self.running.len() < self.options.jobs {
+            let Some(Ready { key, .. }) = self.ready.pop() else {
+                return;
+            };
+            let Some(entry) = self
+                .entry(key)
+                .filter(|entry| entry.state == EntryState::Queued)
+            else {
+                continue;
+            };
+            let (scope, position) = (entry.scope, entry.position);
+            let Some(statement) = self.statement_at(scope, position) else {
+                continue;
+            };
+            if let StatementKind::Call(index) = statement.kind {
+                self.start(key, scope, index);
+                // Arguments that cannot be worked out fail the step here, which may end the run.
+                self.work();
+            }
+        }
+    }
+
+    fn start(&mut self, key: Key, scope: Key, index: StepIndex) {
+        let step = self.plan.step(index);
+        let mut arguments = Map::new();
+        for (name, operand) in &step.arguments {
+            match self.resolve(scope, operand) {
+                Ok(value) => {
+                    arguments.insert(name.clone(), value);
+                }
+                Err(message) => {
+                    let message = format!("argument `{name}`: {message}");
+                    return self.fail(key, evaluation(message, step.location));
+                }
+            }
+        }
+        let id = self.step_id(key, index);
+        let call = StepCall {
+            run: self.id.clone(),
+            step: Arc::clone(&id),
+            tool: Arc::clone(&step.tool),
+            arguments,
+            attempt: 1,
+            timeout: step.timeout,
+            engine: step.engine.clone(),
+            agent: step.agent.clone(),
+            cache: step.cache,
+        };
+        self.observer.event(&RunEvent::StepStarted {
+            step: &id,
+            tool: &step.tool,
+            label: step.label.as_deref(),
+        });
+        let task = task::run(
+            Arc::clone(&self.executor),
+            call,
+            step.retries,
+            self.options.backoff,
+        );
+        let handle = self.tasks.spawn(task);
+        let task = handle.id();
+        self.running.insert(
+            task,
+            Running {
+                key,
+                handle,
+                drain: None,
+            },
+        );
+        let started = self.started.elapsed();
+        if let Some(entry) = self.entry_mut(key) {
+            entry.state = EntryState::Running;
+            entry.task = Some(task);
+            if let Some(row) = entry.row {
+                self.rows[row as usize].started = Some(started);
+            }
+        }
+    }
+
+    fn step_id(&self, key: Key, index: StepIndex) -> Arc<str> {
+        let id = &self.plan.step(index).id;
+        match self.entry(key).and_then(|entry| self.scope(entry.scope)) {
+            Some(scope) if !scope.suffix.is_empty() => Arc::from(format!("{id}{}", scope.suffix)),
+            _ => Arc::clone(id),
+        }
+    }
+
+    pub(super) fn finished(&mut self, key: Key, end: TaskEnd) {
+        let Some(entry) = self
+            .entry_mut(key)
+            .filter(|entry| entry.state == EntryState::Running)
+        else {
+            return;
+        };
+        entry.task = None;
+        entry.reach += end.duration;
+        let (row, reach, scope, position) = (entry.row, entry.reach, entry.scope, entry.position);
+        self.reach = self.reach.max(reach);
+        let Some(StatementKind::Call(index)) = self
+            .statement_at(scope, position)
+            .map(|statement| &statement.kind)
+        else {
+            return;
+        };
+        let step = self.plan.step(*index);
+        let id = self.step_id(key, *index);
+        let status = if end.result.is_ok() {
+            StepStatus::Succeeded
+        } else {
+            StepStatus::Failed
+        };
+        let cached = end
+            .result
+            .as_ref()
+            .is_ok_and(|output| output.cache == CacheUse::Hit);
+        tracing::debug!(step = %id, tool = %step.tool, ?status, cached, duration = ?end.duration, "step finished");
+        self.observer.event(&RunEvent::StepFinished {
+            step: &id,
+            tool: &step.tool,
+            status,
+            cached,
+            duration: end.duration,
+        });
+        if let Some(row) = row.map(|row| &mut self.rows[row as usize]) {
+            row.status = Some(status);
+            row.attempts = end.attempts;
+            row.duration = end.duration;
+            match &end.result {
+                Ok(output) => {
+                    row.cache = output.cache;
+                    row.engine = output.engine.clone();
+                }
+                Err(error) => row.error = Some(failure(error, step.location)),
+            }
+        }
+        match end.result {
+            Ok(output) => {
+                if let Some(slot) = step.bind {
+                    self.bind(scope, slot, output.value, reach);
+                }
+                self.complete(key);
+            }
+            Err(error) => self.fail(key, failure(&error, step.location)),
+        }
+    }
+}
+
+fn failure(error: &StepError, location: Location) -> Failure {
+    Failure {
+        kind: error.kind().to_owned(),
+        message: error.message().to_owned(),
+        line: Some(location.line),
+        column: Some(location.column),
+    }
+}

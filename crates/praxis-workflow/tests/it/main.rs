@@ -1,0 +1,6 @@
+//! The scheduler, tried at its boundary.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod program;
+mod theorem;
+mod world;

@@ -1,0 +1,144 @@
+//! A modelled world: files as a map, and tools of every effect class that touch it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use praxis_workflow::{BoxFuture, StepCall, StepError, StepExecutor, StepOutput, ToolEffects};
+use serde_json::{Value, json};
+
+/// What the tools of [`World`] declare.
+pub(crate) fn effects() -> HashMap<String, ToolEffects> {
+    HashMap::from([
+        ("compute".to_owned(), ToolEffects::pure()),
+        ("read".to_owned(), ToolEffects::reads(&["path"])),
+        ("write".to_owned(), ToolEffects::writes(&["path"])),
+        (
+            "copy".to_owned(),
+            ToolEffects {
+                reads: ToolEffects::reads(&["from"]).reads,
+                ..ToolEffects::writes(&["path"])
+            },
+        ),
+        ("external".to_owned(), ToolEffects::external()),
+    ])
+}
+
+/// Files, and how long each call takes.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    pub(crate) files: Mutex<BTreeMap<String, i64>>,
+    /// Durations in milliseconds by a hash of step and attempt; seeded for each run.
+    pub(crate) seed: u64,
+    pub(crate) most_at_once: Mutex<(usize, usize)>,
+    pub(crate) calls: Mutex<Vec<String>>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            seed,
+            ..Self::default()
+        })
+    }
+
+    fn pause(&self, call: &StepCall, half: u8) -> Duration {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, &*call.step, call.attempt, half).hash(&mut hasher);
+        Duration::from_millis(hasher.finish() % 20)
+    }
+
+    fn act(&self, call: &StepCall) -> Value {
+        let path = call
+            .arguments
+            .get("path")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let mut hasher = DefaultHasher::new();
+        let mut arguments: Vec<_> = call
+            .arguments
+            .iter()
+            .filter(|(name, _)| name.starts_with("arg"))
+            .collect();
+        arguments.sort_by_key(|(name, _)| *name);
+        (&*call.tool, format!("{arguments:?}")).hash(&mut hasher);
+        let mixed = (hasher.finish() % 1000) as i64;
+        let mut files = self.files.lock().unwrap();
+        match &*call.tool {
+            "read" => json!(files.get(&path).copied().unwrap_or(-1)),
+            "write" => {
+                files.insert(path, mixed);
+                json!(mixed)
+            }
+            "copy" => {
+                let from = call
+                    .arguments
+                    .get("from")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                let value = files.get(from).copied().unwrap_or(-2);
+                files.insert(path, value);
+                json!(value)
+            }
+            "external" => {
+                let sum: i64 = files.values().sum();
+                for value in files.values_mut() {
+                    *value = value.wrapping_mul(3).wrapping_add(mixed) % 1009;
+                }
+                files.insert("outside".to_owned(), sum % 1009);
+                json!(sum % 1009)
+            }
+            _ => json!(mixed),
+        }
+    }
+}
+
+impl StepExecutor for World {
+    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
+        Box::pin(async move {
+            {
+                let mut busy = self.most_at_once.lock().unwrap();
+                busy.0 += 1;
+                busy.1 = busy.1.max(busy.0);
+            }
+            let _guard = Busy(self);
+            self.calls.lock().unwrap().push(call.step.to_string());
+            tokio::time::sleep(self.pause(&call, 0)).await;
+            match call.arguments.get("fail").and_then(Value::as_str) {
+                Some("before") => {
+                    return Err(StepError::new(
+                        "failed",
+                        format!("{} fails before", call.step),
+                    ));
+                }
+                Some("after") => {
+                    self.act(&call);
+                    return Err(StepError::new(
+                        "failed",
+                        format!("{} fails after", call.step),
+                    ));
+                }
+                Some("once") if call.attempt == 1 => {
+                    return Err(
+                        StepError::new("failed", format!("{} fails once", call.step))
+                            .retryable(true),
+                    );
+                }
+                _ => {}
+            }
+            let value = self.act(&call);
+            tokio::time::sleep(self.pause(&call, 1)).await;
+            Ok(StepOutput::from(value))
+        })
+    }
+}
+
+struct Busy<'a>(&'a World);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.most_at_once.lock().unwrap().0 -= 1;
+    }
+}
