@@ -1,1 +1,44 @@
-fn main() {}
+//! The program `praxis`.
+
+mod arguments;
+mod command;
+mod exit;
+mod log;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are asked for; anything else is a mistake on the command line.
+            let _ = error.print();
+            return if error.use_stderr() {
+                exit::Exit::Mistake.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    log::begin(&arguments.logging);
+    let result = match arguments.command {
+        Command::Run(run) => command::run::run(&run),
+        Command::Check(check) => command::check::check(&check),
+        Command::Ast(source) => command::compat::ast(&source),
+        Command::Tokens(source) => command::compat::tokens(&source),
+        Command::Tools(tools) => command::tools::tools(&tools),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(stop) => {
+            output::complain(&stop.message, stop.help.as_deref());
+            stop.exit.into()
+        }
+    }
+}

@@ -18,10 +18,8 @@ const SHIPPED: &[Edge] = &[
     ("praxis-agent", "praxis-dsl"),
     ("praxis-agent", "praxis-exec"),
     ("praxis-agent", "praxis-workflow"),
-    ("praxis-benches", "praxis-agent"),
     ("praxis-benches", "praxis-cache"),
     ("praxis-benches", "praxis-dsl"),
-    ("praxis-benches", "praxis-exec"),
     ("praxis-benches", "praxis-workflow"),
 ];
 

@@ -1,0 +1,233 @@
+//! The executor of a workflow's steps: cache, then engine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use praxis_cache::{FileVersions, Policy, Resource, RunId, ToolCache};
+use praxis_exec::{EffectClass, Error, Request, ToolContract};
+use praxis_workflow::{BoxFuture, CacheUse, StepCall, StepError, StepExecutor, StepOutput};
+use serde_json::{Map, Value};
+
+use crate::toolbox::{Tool, Toolbox};
+
+/// Runs steps: what the cache may answer it answers, the rest goes to the tool's engine.
+pub struct Agent {
+    tools: Arc<Toolbox>,
+    root: PathBuf,
+    cache: Option<ToolCache>,
+    versions: FileVersions,
+}
+
+impl Agent {
+    /// An agent whose file tools work below `root`, with a cache of its own.
+    pub fn new(tools: Arc<Toolbox>, root: &Path) -> Self {
+        Self {
+            tools,
+            root: root.to_owned(),
+            cache: Some(ToolCache::default()),
+            versions: FileVersions::new(root),
+        }
+    }
+
+    /// The same without a cache.
+    #[must_use]
+    pub fn without_cache(mut self) -> Self {
+        self.cache = None;
+        self
+    }
+
+    /// Calls one tool, outside of any workflow and past the cache.
+    ///
+    /// # Errors
+    ///
+    /// An unknown tool, arguments that do not fit its contract, and whatever the tool fails with.
+    pub async fn call(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<praxis_exec::Output, Error> {
+        let tool = self.tool(tool)?;
+        let arguments = tool.contract().bind(arguments)?;
+        let engine = self.tools.engine(tool, None)?;
+        let _touched = Touched {
+            agent: self,
+            contract: tool.contract(),
+            arguments: &arguments,
+            run: None,
+        };
+        engine
+            .execute(Request::new(tool.contract(), &arguments, &self.root))
+            .await
+    }
+
+    fn tool(&self, name: &str) -> Result<&Tool, Error> {
+        self.tools.find(name).ok_or_else(|| {
+            let message = "there is no tool of that name";
+            Error::new(praxis_exec::ErrorKind::NotFound, message)
+                .with_tool(name)
+                .with_help("`praxis tools list` shows the tools; `--tools DIR` adds more")
+        })
+    }
+
+    async fn step(&self, mut call: StepCall) -> Result<StepOutput, Error> {
+        let tool = self.tool(&call.tool)?;
+        let contract = tool.contract();
+        let arguments = contract.bind(std::mem::take(&mut call.arguments))?;
+        let engine = self.tools.engine(tool, call.engine.as_deref())?;
+        let run = RunId::named(call.run.as_str());
+        let work = || async {
+            let _touched = Touched {
+                agent: self,
+                contract,
+                arguments: &arguments,
+                run: Some(run),
+            };
+            let mut request = Request::new(contract, &arguments, &self.root);
+            if let Some(timeout) = call.timeout {
+                request = request.with_timeout(timeout);
+            }
+            engine.execute(request).await.map(|output| output.value)
+        };
+        let name = || Some(Arc::from(engine.name()));
+        let remembering = self
+            .cache
+            .as_ref()
+            .filter(|_| call.cache != Some(false) && contract.cache.enabled);
+        let policy = remembering.zip(policy(contract, &arguments, &self.root, run));
+        let Some((cache, policy)) = policy else {
+            let value = work().await?;
+            return Ok(StepOutput {
+                value: Arc::new(value),
+                cache: CacheUse::Bypassed,
+                engine: name(),
+            });
+        };
+        let key = match tool.keys().map(|keys| keys.key(&arguments)) {
+            Ok(Ok(key)) => key,
+            Ok(Err(error)) => {
+                tracing::debug!(tool = %call.tool, %error, "the call is not remembered");
+                return Ok(StepOutput {
+                    value: Arc::new(work().await?),
+                    cache: CacheUse::Bypassed,
+                    engine: name(),
+                });
+            }
+            Err(error) => {
+                tracing::warn!(tool = %call.tool, %error, "the program cannot be read, so the call is not remembered");
+                return Ok(StepOutput {
+                    value: Arc::new(work().await?),
+                    cache: CacheUse::Bypassed,
+                    engine: name(),
+                });
+            }
+        };
+        let outcome = cache
+            .get_or_run(&key, &policy, &self.versions, work)
+            .await?;
+        let (cache, engine) = if outcome.cached {
+            (CacheUse::Hit, None)
+        } else {
+            (CacheUse::Miss, name())
+        };
+        Ok(StepOutput {
+            value: outcome.value,
+            cache,
+            engine,
+        })
+    }
+}
+
+impl StepExecutor for Agent {
+    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
+        Box::pin(async move { self.step(call).await.map_err(step_error) })
+    }
+}
+
+/// How a call may be remembered; `None` where its effects forbid it.
+fn policy(
+    contract: &ToolContract,
+    arguments: &Map<String, Value>,
+    root: &Path,
+    run: RunId,
+) -> Option<Policy> {
+    let policy = match contract.effects.class {
+        EffectClass::Pure => Policy::pure(run),
+        EffectClass::Read => Policy::read(run, resources(&contract.effects.reads, arguments, root)),
+        EffectClass::External if contract.cache.ttl.is_some() => Policy::pure(run),
+        EffectClass::Write | EffectClass::External => return None,
+    };
+    Some(match contract.cache.ttl {
+        Some(ttl) => policy.ttl(ttl),
+        None => policy,
+    })
+}
+
+/// The resources that the named arguments hold; an argument that is no path is everything.
+fn resources(names: &[String], arguments: &Map<String, Value>, root: &Path) -> Vec<Resource> {
+    let path = |text: &str| Resource::within(root, Path::new(text));
+    let mut resources = Vec::new();
+    for name in names {
+        match arguments.get(name) {
+            Some(Value::String(text)) => resources.push(path(text)),
+            Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
+                resources.extend(items.iter().filter_map(Value::as_str).map(path));
+            }
+            _ => resources.push(Resource::everything()),
+        }
+    }
+    resources
+}
+
+/// Tells the cache what a call may have changed, however the call ends.
+struct Touched<'a> {
+    agent: &'a Agent,
+    contract: &'a ToolContract,
+    arguments: &'a Map<String, Value>,
+    run: Option<RunId>,
+}
+
+impl Drop for Touched<'_> {
+    fn drop(&mut self) {
+        let Some(cache) = &self.agent.cache else {
+            return;
+        };
+        match self.contract.effects.class {
+            EffectClass::Pure | EffectClass::Read => {}
+            EffectClass::Write => {
+                let written = resources(
+                    &self.contract.effects.writes,
+                    self.arguments,
+                    &self.agent.root,
+                );
+                if written.is_empty() {
+                    cache.wrote(&Resource::everything());
+                }
+                for resource in &written {
+                    cache.wrote(resource);
+                }
+            }
+            EffectClass::External => {
+                if let Some(run) = self.run {
+                    cache.external(run);
+                }
+            }
+        }
+    }
+}
+
+/// The failure in one message: what happened, what the program said last, and the way out.
+fn step_error(error: Error) -> StepError {
+    let mut message = error.to_string();
+    let said: Vec<&str> = error.stderr().trim_end().lines().rev().take(3).collect();
+    for line in said.into_iter().rev() {
+        message.push_str("; stderr: ");
+        message.push_str(line);
+    }
+    if let Some(help) = error.help() {
+        message.push_str("; ");
+        message.push_str(help);
+    }
+    StepError::new(error.kind().as_str(), message)
+        .retryable(error.is_retryable())
+        .caused_by(error)
+}

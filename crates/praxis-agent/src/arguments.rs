@@ -1,0 +1,198 @@
+//! The command line. Others script against these names.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
+
+/// Runs workflows of tools: checked, in parallel where it is safe, remembered where it is safe.
+///
+/// Exit codes: 0 done, 1 the workflow failed, 2 the program or the command line is wrong,
+/// 3 something it needs is not there, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "praxis", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logging {
+    /// Log more: -v for info, -vv for debug, -vvv for trace. RUST_LOG, if set, decides instead.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// The form of the log on standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a workflow.
+    Run(Run),
+    /// Check workflows without running them.
+    Check(Check),
+    /// Print a program's tree.
+    Ast(Compat),
+    /// Print a program's tokens.
+    Tokens(Compat),
+    /// List, show or call tools.
+    Tools(Tools),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The program's file; `-` reads it from standard input.
+    pub(crate) file: String,
+    /// The value of an input: JSON if it parses as such, else text. May be given many times.
+    #[arg(long = "param", value_name = "K=V", value_parser = pair)]
+    pub(crate) params: Vec<(String, Value)>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// How many steps may run at once; unset, twice the cores and at least 4.
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub(crate) jobs: Option<usize>,
+    /// How long the run may take: 500ms, 5s, 2m, 1h.
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Run the lines one by one.
+    #[arg(long)]
+    pub(crate) no_optimize: bool,
+    /// Remember nothing.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Print the report as one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where tools come from and what they may reach.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The folder that file tools are confined to.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) root: PathBuf,
+    #[command(flatten)]
+    pub(crate) folders: Folders,
+    /// Let `http_fetch` use the network.
+    #[arg(long)]
+    pub(crate) allow_network: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Folders {
+    /// A folder of `*/contract.yaml` tools. May be given many times.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tools: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The programs' files; `-` reads one from standard input.
+    #[arg(required = true)]
+    pub(crate) files: Vec<String>,
+    #[command(flatten)]
+    pub(crate) folders: Folders,
+    /// Print the diagnostics as one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compat {
+    /// In the recorded shape of the compatibility cases, the only one there is so far.
+    #[arg(long, required = true)]
+    pub(crate) compat: bool,
+    /// The program's file; `-` reads it from standard input.
+    pub(crate) file: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tools {
+    #[command(subcommand)]
+    pub(crate) command: ToolsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ToolsCommand {
+    /// List the tools.
+    List {
+        #[command(flatten)]
+        folders: Folders,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a tool's contract.
+    Show {
+        /// The tool.
+        name: String,
+        #[command(flatten)]
+        folders: Folders,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Call a tool and print its result.
+    Call {
+        /// The tool.
+        name: String,
+        /// Its arguments: JSON if a value parses as such, else text.
+        #[arg(value_name = "K=V", value_parser = pair)]
+        arguments: Vec<(String, Value)>,
+        #[command(flatten)]
+        place: Place,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn pair(text: &str) -> Result<(String, Value), String> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err("expected a name, `=` and a value".to_owned());
+    };
+    if key.is_empty() {
+        return Err("the name before `=` is empty".to_owned());
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok((key.to_owned(), value))
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1 step must be able to run".to_owned()),
+        Ok(jobs) => Ok(jobs),
+        Err(_) => Err("expected a whole number, 1 or more".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number and ms, s, m or h, such as 5s".to_owned();
+    let split = text
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(text.len());
+    let number: f64 = text[..split].parse().map_err(|_| expected())?;
+    let seconds = match &text[split..] {
+        "ms" => number / 1000.0,
+        "" | "s" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(expected()),
+    };
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("a time limit is above 0 and not astronomical".to_owned()),
+    }
+}

@@ -1,0 +1,315 @@
+//! `praxis run`.
+
+use std::fmt::Write;
+use std::io::{IsTerminal, stdout};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use praxis_agent::{Agent, Loaded, Toolbox, load};
+use praxis_workflow::{
+    Error, ErrorKind, Failure, Run, RunOptions, RunReport, RunStatus, StepReport, StepStatus,
+};
+use serde_json::{Map, Value};
+use tokio::runtime::Runtime;
+
+use crate::arguments;
+use crate::exit::{Exit, Stop};
+use crate::output;
+use crate::progress::Progress;
+
+/// How many steps the report shows to people; `--json` has them all.
+const SHOWN_STEPS: usize = 60;
+
+pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
+    let tools = Arc::new(super::toolbox(
+        &arguments.place.folders,
+        arguments.place.allow_network,
+    )?);
+    let root = root(&arguments.place.root)?;
+    let loaded = load(&arguments.file, &tools)?;
+    for diagnostic in &loaded.diagnostics {
+        output::note(&loaded.render(diagnostic, output::colour_errors()));
+    }
+    let Some(plan) = &loaded.plan else {
+        return Ok(Exit::Mistake);
+    };
+    needs(&loaded, &tools)?;
+    let mut inputs = Map::new();
+    for (name, value) in &arguments.params {
+        if inputs.insert(name.clone(), value.clone()).is_some() {
+            return Err(Stop::new(
+                Exit::Mistake,
+                format!("the input `{name}` is given twice"),
+            ));
+        }
+    }
+    let mut options = RunOptions {
+        timeout: arguments.timeout,
+        optimize: !arguments.no_optimize,
+        ..RunOptions::default()
+    };
+    options.jobs = arguments.jobs.unwrap_or(options.jobs);
+    let agent = Agent::new(tools, &root);
+    let agent = Arc::new(if arguments.no_cache {
+        agent.without_cache()
+    } else {
+        agent
+    });
+    let runtime = runtime()?;
+    let progress = Progress::new();
+    let run = Run::new(plan, agent)
+        .inputs(inputs)
+        .options(options)
+        .observer(&progress);
+    let report = runtime.block_on(run.execute_until(interrupted()));
+    drop(progress);
+    // A blocking tool that was cancelled must not hold the exit.
+    runtime.shutdown_background();
+    let report = report.map_err(refusal)?;
+    if arguments.json {
+        output::json(&report)?;
+    } else {
+        output::text(&text(&report))?;
+    }
+    if let Some(failure) = &report.error {
+        output::complain(&place(failure, &loaded), None);
+    }
+    Ok(match report.status {
+        RunStatus::Succeeded => Exit::Done,
+        RunStatus::Failed => Exit::Failed,
+        RunStatus::Cancelled => Exit::Interrupted,
+    })
+}
+
+/// What the program asks for and this build does not have is told before anything runs.
+fn needs(loaded: &Loaded, tools: &Toolbox) -> Result<(), Stop> {
+    let Some(plan) = &loaded.plan else {
+        return Ok(());
+    };
+    for call in plan.described_calls() {
+        let at = format!("{}:{}", loaded.path, call.line);
+        if let Some(agent) = call.agent {
+            let message = format!(
+                "{at}: the step is sent to agent `{agent}`, and this program reaches no other agents yet"
+            );
+            let mut stop = Stop::new(Exit::Missing, message);
+            stop.help =
+                Some("take the AGENT line or the `@agent` option away to run it here".to_owned());
+            return Err(stop);
+        }
+        if let Some(tool) = tools.find(call.tool)
+            && let Err(error) = tools.engine(tool, call.engine)
+        {
+            let stop = Stop::from(error);
+            return Err(Stop {
+                exit: Exit::Missing,
+                message: format!("{at}: {}", stop.message),
+                help: stop.help,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn refusal(error: Error) -> Stop {
+    let exit = if error.kind() == ErrorKind::Stalled {
+        Exit::Failed
+    } else {
+        Exit::Mistake
+    };
+    let missing = error.kind() == ErrorKind::Input;
+    let help = missing.then(|| "give a value with `--param NAME=VALUE`".to_owned());
+    Stop {
+        exit,
+        message: error.to_string(),
+        help,
+    }
+}
+
+pub(crate) fn runtime() -> Result<Runtime, Stop> {
+    Runtime::new().map_err(|error| {
+        Stop::new(
+            Exit::Missing,
+            format!("cannot start the async runtime: {error}"),
+        )
+    })
+}
+
+/// The root as an absolute path without links, so that what is compared with it is comparable.
+pub(crate) fn root(root: &Path) -> Result<PathBuf, Stop> {
+    let canonical = root.canonicalize();
+    let canonical = canonical.and_then(|path| {
+        if path.is_dir() {
+            Ok(path)
+        } else {
+            Err(std::io::Error::from(std::io::ErrorKind::NotADirectory))
+        }
+    });
+    canonical.map_err(|error| {
+        Stop::new(
+            Exit::Missing,
+            format!("the root {} is no folder: {error}", root.display()),
+        )
+    })
+}
+
+/// Ready at the first Ctrl-C or SIGTERM; a second Ctrl-C ends the program on the spot.
+pub(crate) async fn interrupted() {
+    let ctrl_c = || async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminated = async {
+            match signal(SignalKind::terminate()) {
+                Ok(mut signal) => {
+                    signal.recv().await;
+                }
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = ctrl_c() => {}
+            () = terminated => {}
+        }
+    }
+    #[cfg(not(unix))]
+    ctrl_c().await;
+    tokio::spawn(async move {
+        ctrl_c().await;
+        std::process::exit(Exit::Interrupted as i32);
+    });
+}
+
+/// A failure with its line of source.
+fn place(failure: &Failure, loaded: &Loaded) -> String {
+    let mut message = failure.message.clone();
+    if let Some(line) = failure.line {
+        let column = failure.column.unwrap_or(1);
+        let text = loaded
+            .source
+            .lines()
+            .nth(line as usize - 1)
+            .unwrap_or_default();
+        let text: String = text.trim().chars().take(100).map(visible).collect();
+        let width = line.to_string().len();
+        let _ = write!(
+            message,
+            "\n{:width$}--> {}:{line}:{column}\n{line} | {text}",
+            "", loaded.path
+        );
+    }
+    message
+}
+
+fn visible(letter: char) -> char {
+    if letter.is_control() {
+        '\u{fffd}'
+    } else {
+        letter
+    }
+}
+
+/// The report for people.
+fn text(report: &RunReport) -> String {
+    let colour = output::colour(&stdout().is_terminal());
+    let mut text = String::new();
+    let shown = &report.steps[..report.steps.len().min(SHOWN_STEPS)];
+    let ids = shown
+        .iter()
+        .map(|step| step.id.chars().count())
+        .max()
+        .unwrap_or(0);
+    let tools = shown
+        .iter()
+        .map(|step| step.tool.chars().count())
+        .max()
+        .unwrap_or(0);
+    for step in shown {
+        let _ = writeln!(
+            text,
+            "{} {:ids$}  {:tools$}  {}",
+            mark(step, colour),
+            step.id,
+            step.tool,
+            detail(step)
+        );
+    }
+    if report.steps.len() > shown.len() {
+        let _ = writeln!(
+            text,
+            "… and {} more steps; `--json` lists them all",
+            report.steps.len() - shown.len()
+        );
+    }
+    let count = |status| {
+        report
+            .steps
+            .iter()
+            .filter(|step| step.status == status)
+            .count()
+    };
+    let mut parts = vec![format!("{} steps", report.steps.len())];
+    for (status, word) in [
+        (StepStatus::Failed, "failed"),
+        (StepStatus::Skipped, "skipped"),
+        (StepStatus::Cancelled, "cancelled"),
+    ] {
+        if count(status) > 0 {
+            parts.push(format!("{} {word}", count(status)));
+        }
+    }
+    if report.cache.hits > 0 {
+        parts.push(format!("{} from the cache", report.cache.hits));
+    }
+    let timing = &report.timing;
+    let name = report.workflow.as_deref().unwrap_or("workflow");
+    let verb = match report.status {
+        RunStatus::Succeeded => "succeeded",
+        RunStatus::Failed => "failed",
+        RunStatus::Cancelled => "was cancelled",
+    };
+    let _ = writeln!(
+        text,
+        "{name} {verb}: {} in {:.1} ms (longest chain {:.1} ms, all steps together {:.1} ms)",
+        parts.join(", "),
+        timing.makespan_ms,
+        timing.critical_path_ms,
+        timing.work_ms,
+    );
+    if report.output != Value::Null {
+        text.push_str(&super::tools::shown(&report.output));
+    }
+    text
+}
+
+fn mark(step: &StepReport, colour: bool) -> String {
+    let (mark, code) = match step.status {
+        StepStatus::Succeeded => ("ok       ", "32"),
+        StepStatus::Failed => ("failed   ", "31"),
+        StepStatus::Skipped => ("skipped  ", "90"),
+        StepStatus::Cancelled => ("cancelled", "33"),
+    };
+    if colour {
+        format!("\x1b[{code}m{mark}\x1b[0m")
+    } else {
+        mark.to_owned()
+    }
+}
+
+fn detail(step: &StepReport) -> String {
+    if step.status == StepStatus::Skipped {
+        return format!("line {}", step.line);
+    }
+    let mut detail = format!("line {}, {:.1} ms", step.line, step.duration_ms);
+    if step.cached {
+        detail.push_str(", from the cache");
+    }
+    if step.attempts > 1 {
+        let _ = write!(detail, ", {} attempts", step.attempts);
+    }
+    detail
+}

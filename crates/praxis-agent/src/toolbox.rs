@@ -1,0 +1,283 @@
+//! The tools at hand: their contracts, and the engines that run them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use praxis_cache::CacheKeyBuilder;
+use praxis_dsl::{Catalog, ParameterKind, ToolCatalog, ToolSignature};
+use praxis_exec::builtin::{self, BuiltinConfig};
+use praxis_exec::local::LocalEngine;
+use praxis_exec::{
+    EffectClass, Error, ErrorKind, ExecutionEngine, NativeEngine, ProgramVersion, ToolContract,
+};
+use praxis_workflow::{EffectCatalog, ResourceParameter, ToolEffects};
+use serde_json::Value;
+
+/// Contracts and engines; the checker's and the scheduler's catalogs at once.
+pub struct Toolbox {
+    tools: BTreeMap<String, Tool>,
+    signatures: Catalog,
+    engines: Vec<Arc<dyn ExecutionEngine>>,
+}
+
+/// A tool that can be called.
+pub struct Tool {
+    contract: Arc<ToolContract>,
+    /// The engine that runs it unless the step names another; `None` when this program has none.
+    engine: Option<usize>,
+    keys: Mutex<Option<(ProgramVersion, Arc<CacheKeyBuilder>)>>,
+}
+
+impl Tool {
+    /// What it takes and touches.
+    pub fn contract(&self) -> &Arc<ToolContract> {
+        &self.contract
+    }
+
+    /// Makes keys that change with the contract, its program's bytes and the host variables it is given.
+    ///
+    /// # Errors
+    ///
+    /// A program that cannot be read.
+    pub(crate) fn keys(&self) -> Result<Arc<CacheKeyBuilder>, Error> {
+        let version = self.contract.program_version()?;
+        let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, keys)) = &*known
+            && *at == version
+        {
+            return Ok(Arc::clone(keys));
+        }
+        let digest = self.contract.digest()?;
+        let mut variables = Vec::new();
+        for name in self.contract.host_variables() {
+            // A variable that is not set differs from an empty one.
+            let value = std::env::var_os(name).map(std::ffi::OsString::into_encoded_bytes);
+            let value = value.map(|bytes| {
+                bytes
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect::<String>()
+            });
+            variables.extend_from_slice(format!("{name}={value:?}\0").as_bytes());
+        }
+        let keys = CacheKeyBuilder::new(&self.contract.name)
+            .contract(digest.as_bytes())
+            .variables(&variables);
+        let keys = Arc::new(keys);
+        *known = Some((version, Arc::clone(&keys)));
+        Ok(keys)
+    }
+}
+
+impl Toolbox {
+    /// The built-in tools and the local engine for others. `allow_network` lets `http_fetch` out.
+    ///
+    /// # Errors
+    ///
+    /// A built-in contract that contradicts itself: a defect.
+    pub fn with_builtins(allow_network: bool) -> Result<Self, Error> {
+        let mut config = BuiltinConfig::default();
+        config.allow_network = allow_network;
+        let mut native = NativeEngine::new();
+        builtin::register_all(&mut native, &config)?;
+        Self::new(native, vec![Arc::new(LocalEngine::default())])
+    }
+
+    /// The tools of a native engine, and the engines that contracts from folders may ask for.
+    ///
+    /// # Errors
+    ///
+    /// Two tools of one name.
+    pub fn new(native: NativeEngine, others: Vec<Arc<dyn ExecutionEngine>>) -> Result<Self, Error> {
+        let contracts: Vec<Arc<ToolContract>> = native.contracts().cloned().collect();
+        let mut engines: Vec<Arc<dyn ExecutionEngine>> = vec![Arc::new(native)];
+        engines.extend(others);
+        let mut toolbox = Self {
+            tools: BTreeMap::new(),
+            signatures: Catalog::new(),
+            engines,
+        };
+        for contract in contracts {
+            toolbox.insert(contract, Some(0))?;
+        }
+        Ok(toolbox)
+    }
+
+    /// Adds the tools of a folder of `*/contract.yaml`; gives what their contracts say that is not understood.
+    ///
+    /// # Errors
+    ///
+    /// The first contract that cannot be loaded, and a tool whose name is taken.
+    pub fn add_folder(&mut self, folder: &Path) -> Result<Vec<String>, Error> {
+        let loaded = ToolContract::load_folder(folder)?;
+        if let Some(error) = loaded.errors.into_iter().next() {
+            return Err(error);
+        }
+        let mut warnings = Vec::new();
+        for contract in loaded.contracts {
+            warnings.extend(
+                contract
+                    .warnings
+                    .iter()
+                    .map(|warning| format!("tool `{}`: {warning}", contract.name)),
+            );
+            self.add(contract)?;
+        }
+        Ok(warnings)
+    }
+
+    /// Adds one tool.
+    ///
+    /// # Errors
+    ///
+    /// A contract that contradicts itself, and a tool whose name is taken.
+    pub fn add(&mut self, contract: ToolContract) -> Result<(), Error> {
+        contract.check()?;
+        let engine = match contract.engine.as_str() {
+            "auto" if !contract.command.is_empty() => self.engine_index("local"),
+            "auto" => None,
+            name => self.engine_index(name),
+        };
+        self.insert(Arc::new(contract), engine)
+    }
+
+    fn insert(&mut self, contract: Arc<ToolContract>, engine: Option<usize>) -> Result<(), Error> {
+        let name = contract.name.clone();
+        if self.tools.contains_key(&name) {
+            let message = "a tool of that name is there already; give the contract another name";
+            return Err(Error::new(ErrorKind::InvalidContract, message).with_tool(&name));
+        }
+        self.signatures.insert(signature(&contract));
+        self.tools.insert(
+            name,
+            Tool {
+                contract,
+                engine,
+                keys: Mutex::new(None),
+            },
+        );
+        Ok(())
+    }
+
+    /// The tools by name.
+    pub fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.tools.values()
+    }
+
+    /// The tool of a name.
+    pub fn find(&self, name: &str) -> Option<&Tool> {
+        self.tools.get(name)
+    }
+
+    /// The name nearest to `name`, if one is near enough to be meant.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        let near = self
+            .tools
+            .keys()
+            .map(|known| (strsim::normalized_damerau_levenshtein(name, known), known));
+        let best = near.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        best.filter(|(similarity, _)| *similarity >= 0.6)
+            .map(|(_, known)| known.as_str())
+    }
+
+    /// The engine for a tool: the one that `wanted` names, or the contract's.
+    ///
+    /// # Errors
+    ///
+    /// An engine that this program does not have; the error lists those it has.
+    pub fn engine(&self, tool: &Tool, wanted: Option<&str>) -> Result<&dyn ExecutionEngine, Error> {
+        let index = match wanted {
+            None | Some("auto") => tool.engine,
+            Some(name) => self.engine_index(name),
+        };
+        let name = wanted
+            .filter(|name| *name != "auto")
+            .unwrap_or(&tool.contract.engine);
+        index.map(|index| &*self.engines[index]).ok_or_else(|| {
+            let have: Vec<&str> = self.engines.iter().map(|engine| engine.name()).collect();
+            let message = if name == "auto" {
+                "its contract has neither a command nor an engine, so nothing can run it".to_owned()
+            } else {
+                format!(
+                    "needs engine `{name}`, which this program does not have; it has {}",
+                    have.join(", ")
+                )
+            };
+            Error::new(ErrorKind::NotFound, message)
+                .with_tool(&tool.contract.name)
+                .with_help("name another engine in the contract or as `@engine=…` at the step")
+        })
+    }
+
+    fn engine_index(&self, name: &str) -> Option<usize> {
+        self.engines.iter().position(|engine| engine.name() == name)
+    }
+}
+
+impl ToolCatalog for Toolbox {
+    fn tool(&self, name: &str) -> Option<&ToolSignature> {
+        self.signatures.tool(name)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.signatures.names()
+    }
+}
+
+impl EffectCatalog for Toolbox {
+    fn effects(&self, tool: &str) -> Option<ToolEffects> {
+        let contract = &self.find(tool)?.contract;
+        let class = match contract.effects.class {
+            EffectClass::Pure => praxis_workflow::EffectClass::Pure,
+            EffectClass::Read => praxis_workflow::EffectClass::Read,
+            EffectClass::Write => praxis_workflow::EffectClass::Write,
+            EffectClass::External => praxis_workflow::EffectClass::External,
+        };
+        let named = |names: &[String]| names.iter().map(|name| resource(contract, name)).collect();
+        Some(ToolEffects {
+            class,
+            reads: named(&contract.effects.reads),
+            writes: named(&contract.effects.writes),
+        })
+    }
+}
+
+fn resource(contract: &ToolContract, name: &str) -> ResourceParameter {
+    let default = contract
+        .find_parameter(name)
+        .and_then(|parameter| parameter.default.as_ref());
+    ResourceParameter {
+        name: name.to_owned(),
+        default: default.and_then(Value::as_str).map(str::to_owned),
+    }
+}
+
+fn signature(contract: &ToolContract) -> ToolSignature {
+    let parameters = contract
+        .parameters
+        .iter()
+        .map(|parameter| praxis_dsl::Parameter {
+            name: parameter.name.clone(),
+            kind: match parameter.kind {
+                praxis_exec::ParameterKind::Text => ParameterKind::Text,
+                praxis_exec::ParameterKind::Integer => ParameterKind::Integer,
+                praxis_exec::ParameterKind::Number => ParameterKind::Number,
+                praxis_exec::ParameterKind::Boolean => ParameterKind::Boolean,
+                praxis_exec::ParameterKind::Array => ParameterKind::Array,
+                praxis_exec::ParameterKind::Object => ParameterKind::Object,
+                praxis_exec::ParameterKind::Any => ParameterKind::Any,
+            },
+            required: parameter.required,
+            rest: parameter.rest,
+            default: parameter.default.clone(),
+            choices: (!parameter.choices.is_empty()).then(|| parameter.choices.clone()),
+            description: parameter.description.clone(),
+        });
+    ToolSignature {
+        name: contract.name.clone(),
+        description: contract.description.clone(),
+        parameters: parameters.collect(),
+        open: false,
+    }
+}

@@ -1,0 +1,10 @@
+//! The program `praxis`, tried as a stranger would: by its command line.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bad_input;
+mod bad_tools;
+mod commands;
+mod examples;
+mod interrupt;
+mod runs;
+mod shell;
