@@ -20,12 +20,13 @@ use std::collections::{BinaryHeap, HashMap};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use slab::Slab;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Issue};
 use crate::executor::{RunId, StepExecutor};

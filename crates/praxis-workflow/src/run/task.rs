@@ -1,9 +1,10 @@
 //! The task of one step: its attempts, their time limit, and the waits between them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinError;
+use tokio::time::Instant;
 
 use crate::executor::{StepCall, StepError, StepExecutor, StepOutput};
 use crate::retry::Backoff;

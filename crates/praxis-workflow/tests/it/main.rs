@@ -1,6 +1,7 @@
 //! The scheduler, tried at its boundary.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod behaviour;
 mod program;
 mod theorem;
 mod world;

@@ -45,6 +45,9 @@ impl World {
 
     fn pause(&self, call: &StepCall, half: u8) -> Duration {
         let mut hasher = DefaultHasher::new();
+        if let Some(given) = call.arguments.get("ms").and_then(Value::as_u64) {
+            return Duration::from_millis(if half == 0 { given } else { 0 });
+        }
         (self.seed, &*call.step, call.attempt, half).hash(&mut hasher);
         Duration::from_millis(hasher.finish() % 20)
     }
