@@ -16,12 +16,13 @@ mod task;
 mod flow;
 mod finish;
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use slab::Slab;
@@ -35,7 +36,7 @@ use crate::plan::Plan;
 use crate::report::RunReport;
 use crate::retry::Backoff;
 
-use state::{End, Entry, Key, Name, Ready, Row, Running, Scope, Todo};
+use state::{Bindings, End, Entry, Key, Name, Ready, Row, Running, Scope, Todo};
 use task::TaskEnd;
 
 /// How a run may use the machine.
@@ -155,7 +156,7 @@ impl<'a> Run<'a> {
             todo: Vec::new(),
             ready: BinaryHeap::new(),
             tasks: JoinSet::new(),
-            running: HashMap::new(),
+            running: FxHashMap::default(),
             rows: Vec::with_capacity(self.plan.calls()),
             started: Instant::now(),
             reach: Duration::ZERO,
@@ -164,8 +165,8 @@ impl<'a> Run<'a> {
         driver.run(inputs, cancel).await
     }
 
-    fn bind_inputs(&self) -> Result<HashMap<u32, Name>, Error> {
-        let mut names = HashMap::new();
+    fn bind_inputs(&self) -> Result<Bindings, Error> {
+        let mut names = Bindings::default();
         let mut issues = Vec::new();
         let issue = |message: String, location| Issue {
             kind: ErrorKind::Input,
@@ -229,7 +230,7 @@ struct Driver<'a> {
     todo: Vec<Todo>,
     ready: BinaryHeap<Ready>,
     tasks: JoinSet<TaskEnd>,
-    running: HashMap<Id, Running>,
+    running: FxHashMap<Id, Running>,
     rows: Vec<Row>,
     started: Instant,
     /// The longest chain of durations so far.
@@ -240,7 +241,7 @@ struct Driver<'a> {
 impl Driver<'_> {
     async fn run(
         mut self,
-        inputs: HashMap<u32, Name>,
+        inputs: Bindings,
         cancel: impl Future<Output = ()>,
     ) -> Result<RunReport, Error> {
         self.observer.event(&RunEvent::Started {

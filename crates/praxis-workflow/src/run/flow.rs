@@ -1,6 +1,5 @@
 //! What becomes of entries: they complete, fail, or are discarded; scopes settle.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::report::{Failure, StepStatus};
 
 use super::Driver;
 use super::open::extended;
-use super::state::{End, EntryState, Group, Key, Members, Name, Scope, ScopeKind, Todo};
+use super::state::{Bindings, End, EntryState, Group, Key, Members, Name, Scope, ScopeKind, Todo};
 
 /// What becomes of the rows of entries that are killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -325,7 +324,7 @@ impl<'a> Driver<'a> {
         };
         match (failure, trying) {
             (Some(failure), Some((handler, error))) => {
-                let mut names = HashMap::new();
+                let mut names = Bindings::default();
                 if let Some(slot) = error {
                     names.insert(slot, Name::Value(Arc::new(as_value(&failure))));
                 }

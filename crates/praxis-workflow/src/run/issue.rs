@@ -1,7 +1,7 @@
 //! Issuing: an entry for each statement, in program order, with all that it waits for.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::effect::{EffectClass, ResourcePath, WriteIndex};
 use crate::plan::{AfterRef, Slot, Statement, StatementKind, Writers};
 
 use super::Driver;
-use super::state::{Entry, EntryState, Key, Members, Name, Row, Scope, ScopeKind, Todo};
+use super::state::{Bindings, Entry, EntryState, Key, Members, Name, Row, Scope, ScopeKind, Todo};
 
 /// A scope to be opened.
 pub(super) struct Opening<'a> {
@@ -23,11 +23,11 @@ pub(super) struct Opening<'a> {
     pub(super) suffix: Arc<str>,
     pub(super) height: u32,
     pub(super) reach: Duration,
-    pub(super) names: HashMap<Slot, Name>,
+    pub(super) names: Bindings,
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn open_program(&mut self, names: HashMap<Slot, Name>) {
+    pub(super) fn open_program(&mut self, names: Bindings) {
         self.open(Opening {
             kind: ScopeKind::Block(0),
             total: self.plan.block(0).statements.len(),

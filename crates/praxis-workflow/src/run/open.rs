@@ -1,6 +1,5 @@
 //! Statements that begin: names are worked out, branches chosen, scopes opened.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +7,12 @@ use praxis_dsl::Expression;
 use praxis_dsl::checked::Location;
 use serde_json::Value;
 
-use crate::plan::{BlockId, Loop, Slot, Statement, StatementKind};
+use crate::plan::{BlockId, Loop, Statement, StatementKind};
 use crate::report::Failure;
 
 use super::Driver;
 use super::issue::Opening;
-use super::state::{End, EntryState, Group, Key, Members, Name, Ready, ScopeKind};
+use super::state::{Bindings, End, EntryState, Group, Key, Members, Name, Ready, ScopeKind};
 
 impl<'a> Driver<'a> {
     pub(super) fn activate(&mut self, key: Key) {
@@ -82,7 +81,7 @@ impl<'a> Driver<'a> {
                     }
                     StatementKind::For(each) => self.begin_loop(key, scope_key, statement, each),
                     StatementKind::Try { body, .. } => {
-                        self.open_block(key, *body, &[position, 0], HashMap::new());
+                        self.open_block(key, *body, &[position, 0], Bindings::default());
                     }
                 }
             }
@@ -113,7 +112,7 @@ impl<'a> Driver<'a> {
         for (index, block) in blocks.enumerate() {
             let way = [position, index as u32];
             if index == chosen {
-                self.open_block(key, block, &way, HashMap::new());
+                self.open_block(key, block, &way, Bindings::default());
             } else if let Some(scope) = self.scope(scope) {
                 let (path, suffix) = (extended(&scope.path, &way), Arc::clone(&scope.suffix));
                 self.skip_block(block, 0, &path, &suffix);
@@ -179,7 +178,7 @@ impl<'a> Driver<'a> {
             suffix: Arc::clone(&scope.suffix),
             height: scope.height,
             reach,
-            names: HashMap::new(),
+            names: Bindings::default(),
         };
         self.open_child(key, opening);
     }
@@ -194,7 +193,7 @@ impl<'a> Driver<'a> {
         let ScopeKind::Group(group) = &scope.kind else {
             return;
         };
-        let mut names = HashMap::new();
+        let mut names = Bindings::default();
         let (block, suffix) = match &group.members {
             Members::Children(blocks) => (blocks[position as usize], Arc::clone(&scope.suffix)),
             Members::Rounds { each, items } => {
@@ -219,13 +218,7 @@ impl<'a> Driver<'a> {
         self.open_child(key, opening);
     }
 
-    pub(super) fn open_block(
-        &mut self,
-        key: Key,
-        block: BlockId,
-        way: &[u32],
-        names: HashMap<Slot, Name>,
-    ) {
+    pub(super) fn open_block(&mut self, key: Key, block: BlockId, way: &[u32], names: Bindings) {
         let Some((scope_key, position, reach)) = self.begin(key) else {
             return;
         };

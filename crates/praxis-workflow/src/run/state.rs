@@ -1,11 +1,12 @@
 //! What the driver knows: scopes, the entries in them, and the rows of the report.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use praxis_dsl::checked::Operand;
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 use tokio::task::{AbortHandle, Id};
 
@@ -39,6 +40,9 @@ pub(super) enum End {
     TimedOut,
 }
 
+/// The names of a scope, by slots that the plan has numbered.
+pub(super) type Bindings = FxHashMap<Slot, Name>;
+
 /// A name's value, or who waits for it.
 #[derive(Debug)]
 pub(super) enum Name {
@@ -71,7 +75,7 @@ pub(super) struct Scope<'a> {
     pub(super) failure: Option<(u32, Failure)>,
     /// Set while a statement that may end the run is not done.
     pub(super) stalled: bool,
-    pub(super) names: HashMap<Slot, Name>,
+    pub(super) names: Bindings,
     pub(super) writes: WriteIndex,
     /// Entries (of this scope or within) that wait for the prefix up to a position.
     pub(super) waiting: BinaryHeap<Reverse<(u32, Key)>>,

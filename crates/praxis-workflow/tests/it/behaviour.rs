@@ -160,8 +160,8 @@ fn limits_bound_how_many_run_at_once() {
                 ..RunOptions::default()
             },
         );
-        let most = outcome.world.most_at_once.lock().unwrap().1;
-        most
+        let busy = *outcome.world.most_at_once.lock().unwrap();
+        busy.1
     };
     assert_eq!(
         most(&format!("PARALLEL --limit 3\n{children}END_PARALLEL\n"), 64),
