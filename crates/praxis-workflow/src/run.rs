@@ -16,7 +16,7 @@ mod task;
 mod flow;
 mod finish;
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
             scopes: Slab::new(),
             entries: Slab::new(),
             sequence: 0,
-            todo: Vec::new(),
+            todo: VecDeque::new(),
             ready: BinaryHeap::new(),
             tasks: JoinSet::new(),
             running: FxHashMap::default(),
@@ -227,7 +227,7 @@ struct Driver<'a> {
     scopes: Slab<Scope<'a>>,
     entries: Slab<Entry>,
     sequence: u32,
-    todo: Vec<Todo>,
+    todo: VecDeque<Todo>,
     ready: BinaryHeap<Ready>,
     tasks: JoinSet<TaskEnd>,
     running: FxHashMap<Id, Running>,
@@ -293,7 +293,7 @@ impl Driver<'_> {
     }
 
     fn work(&mut self) {
-        while let Some(todo) = self.todo.pop() {
+        while let Some(todo) = self.todo.pop_front() {
             if self.end.is_some() {
                 return;
             }
@@ -320,7 +320,7 @@ impl Driver<'_> {
             if let Some(scope) = self.scope_mut(group) {
                 scope.draining -= 1;
             }
-            self.todo.push(Todo::Advance(group));
+            self.todo.push_back(Todo::Advance(group));
         }
         let Some(end) = end else { return };
         self.finished(running.key, end);

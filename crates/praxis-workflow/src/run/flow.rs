@@ -60,7 +60,7 @@ impl<'a> Driver<'a> {
             self.wake(dependent, reach);
         }
         self.member_ended(scope_key, key, true, reach);
-        self.todo.push(Todo::Advance(scope_key));
+        self.todo.push_back(Todo::Advance(scope_key));
     }
 
     pub(super) fn fail(&mut self, key: Key, failure: Failure) {
@@ -90,7 +90,7 @@ impl<'a> Driver<'a> {
         } else {
             self.member_ended(scope_key, key, false, reach);
         }
-        self.todo.push(Todo::Advance(scope_key));
+        self.todo.push_back(Todo::Advance(scope_key));
     }
 
     /// Counts a member of a group without an order; its end may cancel the others.
@@ -222,7 +222,7 @@ impl<'a> Driver<'a> {
         // A group without an order goes on past a failure: the others were promised their turn.
         let going_on = more || (!scope.ordered() && scope.next < scope.total);
         if going_on && room {
-            self.todo.push(Todo::Issue(key));
+            self.todo.push_back(Todo::Issue(key));
         }
     }
 

@@ -43,8 +43,15 @@ impl<'a> Driver<'a> {
     pub(super) fn open(&mut self, opening: Opening<'a>) -> Key {
         let index = self.scopes.vacant_key();
         let key = self.key(index);
+        let place = opening
+            .parent
+            .map_or(0, |(parent, _, position)| match self.scope(parent) {
+                Some(around) if around.parent.is_some() => around.place,
+                _ => position,
+            });
         self.scopes.insert(Scope {
             key,
+            place,
             kind: opening.kind,
             parent: opening.parent,
             path: opening.path,
@@ -65,7 +72,7 @@ impl<'a> Driver<'a> {
             first_row: self.rows.len(),
             draining: 0,
         });
-        self.todo.push(Todo::Issue(key));
+        self.todo.push_back(Todo::Issue(key));
         key
     }
 
@@ -87,7 +94,7 @@ impl<'a> Driver<'a> {
                 ScopeKind::Group(_) => break,
             }
         }
-        self.todo.push(Todo::Advance(key));
+        self.todo.push_back(Todo::Advance(key));
     }
 
     fn new_entry(&mut self, scope_key: Key, pending: u32) -> Key {
@@ -136,7 +143,7 @@ impl<'a> Driver<'a> {
         {
             group.open += 1;
         }
-        self.todo.push(Todo::Activate(key));
+        self.todo.push_back(Todo::Activate(key));
     }
 
     /// The statement that a group belongs to.
@@ -206,7 +213,7 @@ impl<'a> Driver<'a> {
         entry.reach = entry.reach.max(reach);
         entry.pending -= 1;
         if entry.pending == 0 && entry.state == EntryState::Waiting {
-            self.todo.push(Todo::Activate(key));
+            self.todo.push_back(Todo::Activate(key));
         }
     }
 

@@ -29,10 +29,15 @@ impl<'a> Driver<'a> {
             ScopeKind::Block(block) => {
                 let statement = &self.plan.block(*block).statements[position as usize];
                 let height = scope.height + statement.height;
+                let place = if scope.parent.is_some() {
+                    scope.place
+                } else {
+                    position
+                };
                 match &statement.kind {
                     StatementKind::Call(_) => {
                         self.set_state(key, EntryState::Queued);
-                        self.ready.push(Ready { height, key });
+                        self.ready.push(Ready { height, place, key });
                     }
                     StatementKind::Let { slot, value } => match self.resolve(scope_key, value) {
                         Ok(value) => {

@@ -61,6 +61,8 @@ pub(super) struct Scope<'a> {
     pub(super) path: Arc<[u32]>,
     /// What stands behind the ids of its steps: the numbers of the rounds.
     pub(super) suffix: Arc<str>,
+    /// The position of the program's own statement that it stands in.
+    pub(super) place: u32,
     /// The length of the way behind the statement that it belongs to.
     pub(super) height: u32,
     pub(super) total: u32,
@@ -175,6 +177,8 @@ pub(super) struct Running {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ready {
     pub(super) height: u32,
+    /// The position of the program's own statement that it stands in.
+    pub(super) place: u32,
     pub(super) key: Key,
 }
 
@@ -182,6 +186,7 @@ impl Ord for Ready {
     fn cmp(&self, other: &Self) -> Ordering {
         self.height
             .cmp(&other.height)
+            .then_with(|| other.place.cmp(&self.place))
             .then_with(|| other.key.sequence.cmp(&self.key.sequence))
     }
 }
