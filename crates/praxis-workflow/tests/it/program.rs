@@ -25,7 +25,7 @@ struct Place {
     /// Bound names that hold lists.
     lists: Vec<String>,
     /// The names of files here; the children of a `PARALLEL` get files of their own.
-    prefix: String,
+    prefix: Vec<Piece>,
     parallel: bool,
     depth: u32,
 }
@@ -44,7 +44,7 @@ pub(crate) fn generate(seed: u64) -> CheckedProgram {
     let mut place = Place {
         numbers: Vec::new(),
         lists: Vec::new(),
-        prefix: String::new(),
+        prefix: Vec::new(),
         parallel: false,
         depth: 0,
     };
@@ -80,7 +80,8 @@ impl Generator {
         let deep = place.depth >= 3;
         let kind = match self.random.u32(0..20) {
             12 if !deep => self.condition(place, location),
-            13 | 14 if !deep => self.each(place),
+            13 if !deep => self.each(place),
+            14 if !deep => self.each_at_once(place),
             15 if !deep => self.attempt(place),
             16 | 17 if !deep => self.parallel(place),
             18 => self.binding(place),
@@ -101,17 +102,29 @@ impl Generator {
     }
 
     fn path(&mut self, place: &Place) -> Operand {
-        let name = ["a", "b", "d/x", "d/y", "d"][self.random.usize(0..5)];
+        let mut pieces = place.prefix.clone();
         match place.numbers.len() {
             count if count > 0 && self.random.u32(0..4) == 0 => {
                 let name = &place.numbers[self.random.usize(0..count)];
-                Operand::Template(vec![
-                    Piece::Text(format!("{}n", place.prefix)),
-                    Piece::Value(reference(name)),
-                ])
+                pieces.push(Piece::Text("n".to_owned()));
+                pieces.push(Piece::Value(reference(name)));
             }
-            _ => Operand::Literal(json!(format!("{}{name}", place.prefix))),
+            _ => {
+                let name = ["a", "b", "d/x", "d/y", "d"][self.random.usize(0..5)];
+                pieces.push(Piece::Text(name.to_owned()));
+            }
         }
+        let texts: Option<String> = pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => Some(text.as_str()),
+                Piece::Value(_) => None,
+            })
+            .collect();
+        texts.map_or_else(
+            || Operand::Template(pieces),
+            |text| Operand::Literal(json!(text)),
+        )
     }
 
     fn call(&mut self, place: &mut Place) -> Call {
@@ -240,6 +253,41 @@ impl Generator {
         })
     }
 
+    /// Rounds without an order, each with files of its own.
+    fn each_at_once(&mut self, place: &mut Place) -> NodeKind {
+        let variable = self.name();
+        let count = self.random.usize(0..4);
+        let items = Operand::Literal((0..count).map(|item| json!(item)).collect());
+        let own = vec![
+            Piece::Text(format!("q{}_", self.lines)),
+            Piece::Value(reference(&variable)),
+            Piece::Text("/".to_owned()),
+        ];
+        let mut inner = Place {
+            depth: place.depth + 1,
+            parallel: true,
+            prefix: within(place, own),
+            ..place.clone()
+        };
+        inner.numbers.push(variable.clone());
+        let before = inner.numbers.len();
+        let body = self.block(&mut inner);
+        place.lists.extend(
+            inner.numbers[before..]
+                .iter()
+                .filter(|name| binds(&body, name))
+                .cloned(),
+        );
+        let limit = self.random.bool().then(|| self.random.usize(1..3));
+        NodeKind::For(For {
+            variable,
+            items,
+            parallel: true,
+            limit,
+            body,
+        })
+    }
+
     fn attempt(&mut self, place: &mut Place) -> NodeKind {
         let (body, _) = self.inner(place);
         let (handler, _) = self.inner(place);
@@ -257,7 +305,10 @@ impl Generator {
             let mut inner = Place {
                 depth: place.depth + 1,
                 parallel: true,
-                prefix: format!("{}p{}_{child}/", place.prefix, self.lines),
+                prefix: within(
+                    place,
+                    vec![Piece::Text(format!("p{}_{child}/", self.lines))],
+                ),
                 ..place.clone()
             };
             let before = inner.numbers.len();
@@ -287,6 +338,10 @@ impl Generator {
             children,
         })
     }
+}
+
+fn within(place: &Place, more: Vec<Piece>) -> Vec<Piece> {
+    place.prefix.iter().cloned().chain(more).collect()
 }
 
 /// Whether the statements bind the name at their own level.
