@@ -22,11 +22,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use slab::Slab;
-use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Issue};
@@ -36,8 +34,8 @@ use crate::plan::Plan;
 use crate::report::RunReport;
 use crate::retry::Backoff;
 
-use state::{Bindings, End, Entry, Key, Name, Ready, Row, Running, Scope, Todo};
-use task::TaskEnd;
+use state::{Bindings, End, Entry, Key, Name, Ready, Row, Scope, Todo};
+use task::{Running, TaskEnd, Tasks};
 
 /// How a run may use the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -155,8 +153,7 @@ impl<'a> Run<'a> {
             sequence: 0,
             todo: VecDeque::new(),
             ready: BinaryHeap::new(),
-            tasks: JoinSet::new(),
-            running: FxHashMap::default(),
+            tasks: Tasks::default(),
             rows: Vec::with_capacity(self.plan.calls()),
             started: Instant::now(),
             reach: Duration::ZERO,
@@ -229,8 +226,7 @@ struct Driver<'a> {
     sequence: u32,
     todo: VecDeque<Todo>,
     ready: BinaryHeap<Ready>,
-    tasks: JoinSet<TaskEnd>,
-    running: FxHashMap<Id, Running>,
+    tasks: Tasks,
     rows: Vec<Row>,
     started: Instant,
     /// The longest chain of durations so far.
@@ -263,7 +259,7 @@ impl Driver<'_> {
             if self.end.is_some() {
                 break;
             }
-            if self.tasks.is_empty() {
+            if self.tasks.len() == 0 {
                 return Err(Error::new(
                     ErrorKind::Stalled,
                     "no step runs and none can start; please report this program as a defect of Praxis",
@@ -273,13 +269,13 @@ impl Driver<'_> {
                 biased;
                 () = &mut cancel => self.end = Some(End::Cancelled),
                 () = &mut deadline => self.end = Some(End::TimedOut),
-                Some(joined) = self.tasks.join_next_with_id() => self.joined(joined),
+                (running, end) = self.tasks.next() => self.ended(running, end),
             }
             while self.end.is_none() {
-                let Some(joined) = self.tasks.try_join_next_with_id() else {
+                let Some((running, end)) = self.tasks.try_next() else {
                     break;
                 };
-                self.joined(joined);
+                self.ended(running, end);
             }
         }
         self.note_what_was_running();
@@ -305,25 +301,16 @@ impl Driver<'_> {
         }
     }
 
-    fn joined(&mut self, joined: Result<(Id, TaskEnd), JoinError>) {
-        let (id, end) = match joined {
-            Ok((id, end)) => (id, Some(end)),
-            Err(error) => (
-                error.id(),
-                error.is_panic().then(|| TaskEnd::panicked(error)),
-            ),
-        };
-        let Some(running) = self.running.remove(&id) else {
-            return;
-        };
+    fn ended(&mut self, running: Running, end: Option<TaskEnd>) {
         if let Some(group) = running.drain {
             if let Some(scope) = self.scope_mut(group) {
                 scope.draining -= 1;
             }
             self.todo.push_back(Todo::Advance(group));
         }
-        let Some(end) = end else { return };
-        self.finished(running.key, end);
+        if let Some(end) = end {
+            self.finished(running.key, end);
+        }
     }
 
     fn key(&mut self, index: usize) -> Key {

@@ -136,7 +136,7 @@ impl<'a> Driver<'a> {
     /// When the run was ended from outside, tells what ran from what had not begun.
     pub(super) fn note_what_was_running(&mut self) {
         let now = self.started.elapsed();
-        let running: Vec<Key> = self.running.values().map(|running| running.key).collect();
+        let running: Vec<Key> = self.tasks.iter().map(|running| running.key).collect();
         for key in running {
             let Some(row) = self.entry(key).and_then(|entry| entry.row) else {
                 continue;

@@ -147,10 +147,14 @@ impl<'a> Driver<'a> {
             entry.task.take(),
             entry.child.take(),
         );
-        if let Some(running) = task.and_then(|task| self.running.get_mut(&task)) {
-            running.handle.abort();
-            if let Kill::Cancel(group) = kill {
-                running.drain = Some(group);
+        if let Some(task) = task {
+            let drain = if let Kill::Cancel(group) = kill {
+                Some(group)
+            } else {
+                None
+            };
+            self.tasks.cancel(task, drain);
+            if let Some(group) = drain {
                 if let Some(group) = self.scope_mut(group) {
                     group.draining += 1;
                 }

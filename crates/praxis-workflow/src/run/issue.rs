@@ -14,6 +14,9 @@ use crate::plan::{AfterRef, Slot, Statement, StatementKind, Writers};
 use super::Driver;
 use super::state::{Bindings, Entry, EntryState, Key, Members, Name, Row, Scope, ScopeKind, Todo};
 
+/// After this many blocks that might have written, a reading step waits for everything instead.
+const MOST_ASKED: u32 = 32;
+
 /// A scope to be opened.
 pub(super) struct Opening<'a> {
     pub(super) kind: ScopeKind<'a>,
@@ -174,7 +177,7 @@ impl<'a> Driver<'a> {
             if step.class == EffectClass::Read && !commits {
                 let known = |operand: &Operand| self.known(scope_key, operand, None);
                 for path in step.resources(&step.reads, &known) {
-                    pending += u32::from(self.wait_for_writes(key, scope_key, position, &path));
+                    pending += self.wait_for_writes(key, scope_key, position, &path);
                 }
             }
             let row = self.rows.len() as u32;
@@ -257,30 +260,49 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Waits for the last write before `position` that overlaps with `path`, here or further out.
-    fn wait_for_writes(
-        &mut self,
-        key: Key,
-        scope: Key,
-        position: u32,
-        path: &ResourcePath,
-    ) -> bool {
-        let (mut at, mut position) = (scope, position);
+    /// Waits for the writes before `position` that overlap with `path`, here and further out;
+    /// gives how many it waits for.
+    ///
+    /// A call that writes has itself waited for all before it, so the last one is enough. A block
+    /// that only might have written has not, so what stands before it is asked for too.
+    fn wait_for_writes(&mut self, key: Key, from: Key, position: u32, path: &ResourcePath) -> u32 {
+        let (mut at, mut before) = (from, position);
+        let mut waits = 0;
+        let mut asked = 0;
         while let Some(scope) = self.scope(at) {
-            if scope.ordered()
-                && let Some(last) = scope.writes.last_before(path, position)
-            {
-                // That write waits for all before it, so nothing further out needs to be asked.
-                return scope
-                    .entry_at(last)
-                    .is_some_and(|target| self.wait_for_entry(key, target));
-            }
-            let Some((parent, _, place)) = scope.parent else {
-                break;
+            let last = scope
+                .ordered()
+                .then(|| scope.writes.last_before(path, before))
+                .flatten();
+            // One that has left the scope's entries was done with all before it.
+            let target = last.and_then(|last| Some((last, scope.entry_at(last)?)));
+            let Some((last, target)) = target else {
+                let Some((parent, _, place)) = scope.parent else {
+                    break;
+                };
+                (at, before) = (parent, place);
+                continue;
             };
-            (at, position) = (parent, place);
+            let statement = self.statement_at(at, last);
+            let is_call = matches!(
+                statement,
+                Some(Statement {
+                    kind: StatementKind::Call(_),
+                    ..
+                })
+            );
+            waits += u32::from(self.wait_for_entry(key, target));
+            asked += 1;
+            if is_call {
+                break;
+            }
+            if asked == MOST_ASKED {
+                waits += u32::from(!self.climb(key, from, position));
+                break;
+            }
+            before = last;
         }
-        false
+        waits
     }
 
     /// Whether everything before `position` has succeeded, here and further out; if not, the

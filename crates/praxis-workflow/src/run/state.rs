@@ -8,7 +8,6 @@ use std::time::Duration;
 use praxis_dsl::checked::Operand;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
-use tokio::task::{AbortHandle, Id};
 
 use crate::effect::WriteIndex;
 use crate::executor::CacheUse;
@@ -148,7 +147,8 @@ pub(super) struct Entry {
     pub(super) reach: Duration,
     pub(super) row: Option<u32>,
     pub(super) child: Option<Key>,
-    pub(super) task: Option<Id>,
+    /// The number of its task.
+    pub(super) task: Option<usize>,
     /// Whether a `TRY` is in its handler.
     pub(super) handling: bool,
 }
@@ -162,15 +162,6 @@ pub(super) enum EntryState {
     Done,
     Failed,
     Dead,
-}
-
-/// A task that runs a step.
-#[derive(Debug)]
-pub(super) struct Running {
-    pub(super) key: Key,
-    pub(super) handle: AbortHandle,
-    /// The group that waits for it to end after it was cancelled.
-    pub(super) drain: Option<Key>,
 }
 
 /// A step that could start: the longest way to the end first, then program order.

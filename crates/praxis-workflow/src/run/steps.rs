@@ -12,12 +12,12 @@ use crate::report::{Failure, StepStatus};
 
 use super::Driver;
 use super::open::evaluation;
-use super::state::{EntryState, Key, Ready, Running};
+use super::state::{EntryState, Key, Ready};
 use super::task::{self, TaskEnd};
 
 impl Driver<'_> {
     pub(super) fn start_ready(&mut self) {
-        while self.end.is_none() && self.running.len() < self.options.jobs {
+        while self.end.is_none() && self.tasks.len() < self.options.jobs {
             let Some(Ready { key, .. }) = self.ready.pop() else {
                 return;
             };
@@ -76,16 +76,7 @@ impl Driver<'_> {
             step.retries,
             self.options.backoff,
         );
-        let handle = self.tasks.spawn(task);
-        let task = handle.id();
-        self.running.insert(
-            task,
-            Running {
-                key,
-                handle,
-                drain: None,
-            },
-        );
+        let task = self.tasks.spawn(key, task);
         let started = self.started.elapsed();
         if let Some(entry) = self.entry_mut(key) {
             entry.state = EntryState::Running;

@@ -1,13 +1,48 @@
-//! The task of one step: its attempts, their time limit, and the waits between them.
+//! The tasks of steps: their attempts, their time limit, and how their ends come back.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinError;
+use slab::Slab;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::executor::{StepCall, StepError, StepExecutor, StepOutput};
 use crate::retry::Backoff;
+
+use super::state::Key;
+
+/// The tasks that run, and those whose end has not been taken yet.
+///
+/// A task of its own for each step, whose end goes into a list that the driver takes as a whole:
+/// one lock and at most one wake-up for all that ended meanwhile. Dropping it aborts what runs.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    running: Slab<Running>,
+    ends: Arc<Ends>,
+    /// Ends that were taken from the list and not handed out yet, the first last.
+    taken: Vec<(usize, Option<TaskEnd>)>,
+}
+
+/// A task that runs a step.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) key: Key,
+    handle: AbortHandle,
+    /// The group that waits for it to end after it was cancelled.
+    pub(super) drain: Option<Key>,
+}
+
+#[derive(Debug, Default)]
+struct Ends {
+    list: Mutex<Vec<(usize, Option<TaskEnd>)>>,
+    more: Notify,
+}
 
 /// How a step's task ended.
 #[derive(Debug)]
@@ -17,32 +52,178 @@ pub(super) struct TaskEnd {
     pub(super) duration: Duration,
 }
 
-impl TaskEnd {
-    pub(super) fn panicked(error: JoinError) -> Self {
-        let message = match error.try_into_panic() {
-            Ok(payload) => payload
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| payload.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "a panic without a message".to_owned()),
-            Err(error) => error.to_string(),
+impl Tasks {
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Running> {
+        self.running.iter().map(|(_, running)| running)
+    }
+
+    /// Starts a step's task and gives the number that [`Tasks::cancel`] takes.
+    pub(super) fn spawn(
+        &mut self,
+        key: Key,
+        work: impl Future<Output = TaskEnd> + Send + 'static,
+    ) -> usize {
+        let slot = self.running.vacant_entry();
+        let number = slot.key();
+        let report = Report {
+            number,
+            end: None,
+            ends: Arc::clone(&self.ends),
         };
-        let error = StepError::new("panic", format!("the step panicked: {message}"));
-        Self {
-            result: Err(error),
-            attempts: 1,
-            duration: Duration::ZERO,
+        let task = tokio::spawn(async move {
+            let started = Instant::now();
+            report.ended(caught(work).await.unwrap_or_else(|payload| {
+                let error =
+                    StepError::new("panic", format!("the step panicked: {}", text(&*payload)));
+                TaskEnd {
+                    result: Err(error),
+                    attempts: 1,
+                    duration: started.elapsed(),
+                }
+            }));
+        });
+        slot.insert(Running {
+            key,
+            handle: task.abort_handle(),
+            drain: None,
+        });
+        number
+    }
+
+    /// Aborts a task; its end comes back all the same.
+    pub(super) fn cancel(&mut self, number: usize, drain: Option<Key>) {
+        if let Some(running) = self.running.get_mut(number) {
+            running.handle.abort();
+            running.drain = drain;
+        }
+    }
+
+    /// The next end that is there already; a task that was aborted has none of its own.
+    pub(super) fn try_next(&mut self) -> Option<(Running, Option<TaskEnd>)> {
+        if self.taken.is_empty() {
+            let mut list = self
+                .ends
+                .list
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut *list, &mut self.taken);
+            drop(list);
+            self.taken.reverse();
+        }
+        let (number, end) = self.taken.pop()?;
+        Some((self.running.remove(number), end))
+    }
+
+    /// Waits for an end. Dropping the future loses none.
+    pub(super) async fn next(&mut self) -> (Running, Option<TaskEnd>) {
+        loop {
+            if let Some(end) = self.try_next() {
+                return end;
+            }
+            self.ends.more.notified().await;
+        }
+    }
+
+    /// Aborts what runs and waits until it has ended.
+    pub(super) async fn shutdown(&mut self) {
+        self.abort_all();
+        while !self.running.is_empty() {
+            self.next().await;
+        }
+    }
+
+    fn abort_all(&self) {
+        for (_, running) in &self.running {
+            running.handle.abort();
         }
     }
 }
 
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.abort_all();
+    }
+}
+
+/// Hands a task's end over when the task is dropped, whether it came to an end or was aborted.
+struct Report {
+    number: usize,
+    end: Option<TaskEnd>,
+    ends: Arc<Ends>,
+}
+
+impl Report {
+    fn ended(mut self, end: TaskEnd) {
+        self.end = Some(end);
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let mut list = self
+            .ends
+            .list
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let first = list.is_empty();
+        list.push((self.number, self.end.take()));
+        drop(list);
+        if first {
+            self.ends.more.notify_one();
+        }
+    }
+}
+
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut work = pin!(work);
+    poll_fn(
+        |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => Err(payload).into(),
+        },
+    )
+    .await
+}
+
+fn text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+}
+
+/// Runs a step to its end, with all its attempts.
 pub(super) async fn run(
     executor: Arc<dyn StepExecutor>,
-    mut call: StepCall,
+    call: StepCall,
     retries: u32,
     backoff: Backoff,
 ) -> TaskEnd {
     let started = Instant::now();
+    let (result, attempts) = if retries == 0 && call.timeout.is_none() {
+        (executor.execute(call).await, 1)
+    } else {
+        // Boxed, so that the task of a step without them stays small.
+        Box::pin(attempts(&*executor, call, retries, backoff)).await
+    };
+    TaskEnd {
+        result,
+        attempts,
+        duration: started.elapsed(),
+    }
+}
+
+async fn attempts(
+    executor: &dyn StepExecutor,
+    mut call: StepCall,
+    retries: u32,
+    backoff: Backoff,
+) -> (Result<StepOutput, StepError>, u32) {
     let mut attempt = 1;
     loop {
         call.attempt = attempt;
@@ -63,13 +244,7 @@ pub(super) async fn run(
                 call = next;
                 attempt += 1;
             }
-            (result, _) => {
-                return TaskEnd {
-                    result,
-                    attempts: attempt,
-                    duration: started.elapsed(),
-                };
-            }
+            (result, _) => return (result, attempt),
         }
     }
 }

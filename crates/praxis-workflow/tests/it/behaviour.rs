@@ -347,6 +347,25 @@ LET c = CALL read --path slow/below --ms 10 @id=below
 }
 
 #[test]
+fn a_block_that_wrote_nothing_hides_no_write() {
+    let blocks = [
+        "FOR x IN []\n  CALL external\nEND_FOR\n",
+        "IF 1 == 2\n  CALL external\nEND_IF\n",
+        "TRY\n  CALL compute\nCATCH\n  CALL write --path a\nEND_TRY\n",
+    ];
+    for block in blocks {
+        for many in [1, 40] {
+            let program = format!(
+                "CALL write --path a --ms 500 --arg 1\n{}LET b = CALL read --path a --ms 1\nRETURN $b\n",
+                block.repeat(many)
+            );
+            let in_order = run_with(&program, RunOptions { optimize: false, ..RunOptions::default() });
+            assert_eq!(run(&program).report.output, in_order.report.output, "{program}");
+        }
+    }
+}
+
+#[test]
 fn attempts_are_bounded_and_timed() {
     let retried = run("CALL compute --fail once @retries=2 @id=a\n");
     assert_eq!(

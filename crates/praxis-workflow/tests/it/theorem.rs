@@ -107,3 +107,10 @@ fn the_optimised_run_is_the_run_in_order() {
         check(seed);
     }
 }
+
+/// Programs that were once run wrongly.
+#[test]
+fn what_went_wrong_once_stays_right() {
+    // A loop over nothing, which might have written, hid the write before it from a read behind it.
+    check(1_040_157);
+}
