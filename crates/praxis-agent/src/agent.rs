@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use praxis_cache::{FileVersions, Policy, Resource, RunId, ToolCache};
-use praxis_exec::{EffectClass, Error, Request, ToolContract};
-use praxis_workflow::{BoxFuture, CacheUse, StepCall, StepError, StepExecutor, StepOutput};
+use praxis_exec::{EffectClass, Error, Limit, Request, ToolContract};
+use praxis_workflow::{
+    BoxFuture, CacheUse, ResourcePath, StepCall, StepError, StepExecutor, StepOutput,
+};
 use serde_json::{Map, Value};
 
 use crate::toolbox::{Tool, Toolbox};
@@ -16,6 +18,7 @@ pub struct Agent {
     root: PathBuf,
     cache: Option<ToolCache>,
     versions: FileVersions,
+    accept: Vec<Limit>,
 }
 
 impl Agent {
@@ -26,6 +29,7 @@ impl Agent {
             root: root.to_owned(),
             cache: Some(ToolCache::default()),
             versions: FileVersions::new(root),
+            accept: Vec::new(),
         }
     }
 
@@ -33,6 +37,13 @@ impl Agent {
     #[must_use]
     pub fn without_cache(mut self) -> Self {
         self.cache = None;
+        self
+    }
+
+    /// The same, doing without these limits where a tool's engine cannot enforce them.
+    #[must_use]
+    pub fn accepting(mut self, limits: Vec<Limit>) -> Self {
+        self.accept = limits;
         self
     }
 
@@ -56,7 +67,7 @@ impl Agent {
             run: None,
         };
         engine
-            .execute(Request::new(tool.contract(), &arguments, &self.root))
+            .execute(Request::new(tool.contract(), &arguments, &self.root).accepting(&self.accept))
             .await
     }
 
@@ -82,7 +93,8 @@ impl Agent {
                 arguments: &arguments,
                 run: Some(run),
             };
-            let mut request = Request::new(contract, &arguments, &self.root);
+            let mut request =
+                Request::new(contract, &arguments, &self.root).accepting(&self.accept);
             if let Some(timeout) = call.timeout {
                 request = request.with_timeout(timeout);
             }
@@ -140,6 +152,39 @@ impl Agent {
 impl StepExecutor for Agent {
     fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
         Box::pin(async move { self.step(call).await.map_err(step_error) })
+    }
+
+    /// Links below the root are followed, so that two names of one file are one resource.
+    fn resource(&self, argument: &str) -> ResourcePath {
+        let plain = ResourcePath::parse(argument);
+        let mut path = self.root.clone();
+        let linked = plain
+            .as_str()
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .any(|part| {
+                path.push(part);
+                path.is_symlink()
+            });
+        if !linked {
+            return plain;
+        }
+        let whole = self.root.join(plain.as_str());
+        let real = whole
+            .ancestors()
+            .find_map(|known| Some((known, known.canonicalize().ok()?)));
+        let Some((known, real)) = real else {
+            return ResourcePath::everything();
+        };
+        let rest = whole.strip_prefix(known).unwrap_or(Path::new(""));
+        match real
+            .strip_prefix(&self.root)
+            .ok()
+            .and_then(|inside| inside.join(rest).to_str().map(str::to_owned))
+        {
+            Some(inside) => ResourcePath::parse(&inside),
+            None => ResourcePath::everything(),
+        }
     }
 }
 
@@ -219,15 +264,22 @@ impl Drop for Touched<'_> {
 fn step_error(error: Error) -> StepError {
     let mut message = error.to_string();
     let said: Vec<&str> = error.stderr().trim_end().lines().rev().take(3).collect();
-    for line in said.into_iter().rev() {
-        message.push_str("; stderr: ");
-        message.push_str(line);
+    for line in said.into_iter().rev().filter(|line| !line.is_empty()) {
+        if !message.contains(line) {
+            message.push_str("; stderr: ");
+            message.push_str(line);
+        }
     }
     if let Some(help) = error.help() {
         message.push_str("; ");
         message.push_str(help);
     }
-    StepError::new(error.kind().as_str(), message)
+    let engine = error.engine().map(str::to_owned);
+    let failed = StepError::new(error.kind().as_str(), message)
         .retryable(error.is_retryable())
-        .caused_by(error)
+        .caused_by(error);
+    match engine {
+        Some(engine) => failed.on_engine(engine),
+        None => failed,
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use praxis_exec::Limit;
 use serde_json::Value;
 
 /// Runs workflows of tools: checked, in parallel where it is safe, remembered where it is safe.
@@ -56,7 +57,7 @@ pub(crate) struct Run {
     /// The program's file; `-` reads it from standard input.
     pub(crate) file: String,
     /// The value of an input: JSON if it parses as such, else text. May be given many times.
-    #[arg(long = "param", value_name = "K=V", value_parser = pair)]
+    #[arg(long = "param", value_name = "K=V", value_parser = typed_pair)]
     pub(crate) params: Vec<(String, Value)>,
     #[command(flatten)]
     pub(crate) place: Place,
@@ -88,6 +89,10 @@ pub(crate) struct Place {
     /// Let `http_fetch` use the network.
     #[arg(long)]
     pub(crate) allow_network: bool,
+    /// Do without a limit that a tool's engine cannot enforce: memory, cpu, pids, network,
+    /// read_only, mounts. May be given many times.
+    #[arg(long = "accept", value_name = "LIMIT", value_parser = limit)]
+    pub(crate) accept: Vec<Limit>,
 }
 
 #[derive(Debug, Args)]
@@ -148,9 +153,9 @@ pub(crate) enum ToolsCommand {
     Call {
         /// The tool.
         name: String,
-        /// Its arguments: JSON if a value parses as such, else text.
+        /// Its arguments; the contract's types decide what each value is.
         #[arg(value_name = "K=V", value_parser = pair)]
-        arguments: Vec<(String, Value)>,
+        arguments: Vec<(String, String)>,
         #[command(flatten)]
         place: Place,
         /// Print one JSON document.
@@ -159,15 +164,36 @@ pub(crate) enum ToolsCommand {
     },
 }
 
-fn pair(text: &str) -> Result<(String, Value), String> {
+fn pair(text: &str) -> Result<(String, String), String> {
     let Some((key, value)) = text.split_once('=') else {
         return Err("expected a name, `=` and a value".to_owned());
     };
     if key.is_empty() {
         return Err("the name before `=` is empty".to_owned());
     }
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-    Ok((key.to_owned(), value))
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn typed_pair(text: &str) -> Result<(String, Value), String> {
+    pair(text).map(|(key, value)| (key, typed(value)))
+}
+
+/// A value as JSON, or as text where it is none or a number that would lose digits.
+pub(crate) fn typed(text: String) -> Value {
+    match serde_json::from_str(&text) {
+        Ok(Value::Number(number)) if number.is_f64() && !text.contains(['.', 'e', 'E']) => {
+            Value::String(text)
+        }
+        Ok(value) => value,
+        Err(_) => Value::String(text),
+    }
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    text.parse().map_err(|_| {
+        let known: Vec<&str> = Limit::ALL.iter().map(|limit| limit.as_str()).collect();
+        format!("expected one of {}", known.join(", "))
+    })
 }
 
 fn jobs(text: &str) -> Result<usize, String> {

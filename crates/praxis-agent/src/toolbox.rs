@@ -135,6 +135,8 @@ impl Toolbox {
     pub fn add(&mut self, contract: ToolContract) -> Result<(), Error> {
         contract.check()?;
         let engine = match contract.engine.as_str() {
+            // What was written for a container must not run on the host unasked.
+            "auto" if contract.image.is_some() => self.engine_index("docker"),
             "auto" if !contract.command.is_empty() => self.engine_index("local"),
             "auto" => None,
             name => self.engine_index(name),
@@ -191,9 +193,11 @@ impl Toolbox {
             None | Some("auto") => tool.engine,
             Some(name) => self.engine_index(name),
         };
-        let name = wanted
-            .filter(|name| *name != "auto")
-            .unwrap_or(&tool.contract.engine);
+        let own = match tool.contract.engine.as_str() {
+            "auto" if tool.contract.image.is_some() => "docker",
+            name => name,
+        };
+        let name = wanted.filter(|name| *name != "auto").unwrap_or(own);
         index.map(|index| &*self.engines[index]).ok_or_else(|| {
             let have: Vec<&str> = self.engines.iter().map(|engine| engine.name()).collect();
             let message = if name == "auto" {

@@ -169,6 +169,9 @@ impl ToolContract {
                 self.argument_bytes
             )));
         }
+        if self.limits.timeout == Some(Duration::ZERO) {
+            return Err(self.invalid("limit `timeout` is 0; it must be above 0, such as 5s"));
+        }
         if let Some(cpu) = self.limits.cpu
             && (!cpu.is_finite() || cpu <= 0.0)
         {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::effect::ResourcePath;
+
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -24,11 +26,23 @@ pub trait StepExecutor: Send + Sync {
     ///
     /// Whatever the step fails with; [`StepError::is_retryable`] decides about another attempt.
     fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>>;
+
+    /// The resource that an argument names; by its text alone unless the executor knows better.
+    ///
+    /// One that knows links gives two names of one thing the same path. Asked on the scheduler's
+    /// own task for each step that reads or writes, so it must be quick.
+    fn resource(&self, argument: &str) -> ResourcePath {
+        ResourcePath::parse(argument)
+    }
 }
 
 impl<T: StepExecutor + ?Sized> StepExecutor for &T {
     fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
         (**self).execute(call)
+    }
+
+    fn resource(&self, argument: &str) -> ResourcePath {
+        (**self).resource(argument)
     }
 }
 
@@ -36,11 +50,19 @@ impl<T: StepExecutor + ?Sized> StepExecutor for Box<T> {
     fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
         (**self).execute(call)
     }
+
+    fn resource(&self, argument: &str) -> ResourcePath {
+        (**self).resource(argument)
+    }
 }
 
 impl<T: StepExecutor + ?Sized> StepExecutor for Arc<T> {
     fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
         (**self).execute(call)
+    }
+
+    fn resource(&self, argument: &str) -> ResourcePath {
+        (**self).resource(argument)
     }
 }
 
@@ -112,6 +134,7 @@ pub enum CacheUse {
 /// Why a step failed.
 #[derive(Debug, Clone)]
 pub struct StepError {
+    engine: Option<Arc<str>>,
     kind: Arc<str>,
     message: String,
     retryable: bool,
@@ -123,6 +146,7 @@ impl StepError {
     /// (`timeout`, `not_found`), the message names the thing and the way out.
     pub fn new(kind: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
         Self {
+            engine: None,
             kind: kind.into(),
             message: message.into(),
             retryable: false,
@@ -137,11 +161,23 @@ impl StepError {
         self
     }
 
+    /// Names the engine that ran the step.
+    #[must_use]
+    pub fn on_engine(mut self, engine: impl Into<Arc<str>>) -> Self {
+        self.engine = Some(engine.into());
+        self
+    }
+
     /// Keeps the error underneath.
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
+    }
+
+    /// The engine that ran the step, if one did.
+    pub fn engine(&self) -> Option<&Arc<str>> {
+        self.engine.as_ref()
     }
 
     /// The short stable word for the kind of failure.

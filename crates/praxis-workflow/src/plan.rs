@@ -136,6 +136,7 @@ impl StepSpec {
         &self,
         parameters: &[ResourceParameter],
         value: &dyn Fn(&Operand) -> Option<Value>,
+        path: &dyn Fn(&str) -> ResourcePath,
     ) -> Vec<ResourcePath> {
         let mut paths = Vec::new();
         for parameter in parameters {
@@ -149,14 +150,9 @@ impl StepSpec {
                 None => parameter.default.clone().map(Value::String),
             };
             match known {
-                Some(Value::String(text)) => paths.push(ResourcePath::parse(&text)),
+                Some(Value::String(text)) => paths.push(path(&text)),
                 Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
-                    paths.extend(
-                        items
-                            .iter()
-                            .filter_map(Value::as_str)
-                            .map(ResourcePath::parse),
-                    );
+                    paths.extend(items.iter().filter_map(Value::as_str).map(path));
                 }
                 _ => return vec![ResourcePath::everything()],
             }
@@ -168,10 +164,14 @@ impl StepSpec {
         }
     }
 
-    pub(crate) fn written(&self, value: &dyn Fn(&Operand) -> Option<Value>) -> Vec<ResourcePath> {
+    pub(crate) fn written(
+        &self,
+        value: &dyn Fn(&Operand) -> Option<Value>,
+        path: &dyn Fn(&str) -> ResourcePath,
+    ) -> Vec<ResourcePath> {
         match self.class {
             EffectClass::Pure | EffectClass::Read => Vec::new(),
-            EffectClass::Write => self.resources(&self.writes, value),
+            EffectClass::Write => self.resources(&self.writes, value, path),
             EffectClass::External => vec![ResourcePath::everything()],
         }
     }

@@ -71,7 +71,7 @@ fn known_writes(plan: &Plan, block: BlockId, into: &mut Vec<(StepIndex, Resource
         if let StatementKind::Call(index) = statement.kind {
             let step = plan.step(index);
             if step.class == EffectClass::Write {
-                let paths = step.written(&|_| None).into_iter();
+                let paths = step.written(&|_| None, &ResourcePath::parse).into_iter();
                 into.extend(
                     paths
                         .filter(|path| *path != ResourcePath::everything())

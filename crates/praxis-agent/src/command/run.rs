@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
         ..RunOptions::default()
     };
     options.jobs = arguments.jobs.unwrap_or(options.jobs);
-    let agent = Agent::new(tools, &root);
+    let agent = Agent::new(tools, &root).accepting(arguments.place.accept.clone());
     let agent = Arc::new(if arguments.no_cache {
         agent.without_cache()
     } else {
@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
         .inputs(inputs)
         .options(options)
         .observer(&progress);
-    let report = runtime.block_on(run.execute_until(interrupted()));
+    let report = runtime.block_on(run.execute_until(interrupted(&runtime)));
     drop(progress);
     // A blocking tool that was cancelled must not hold the exit.
     runtime.shutdown_background();
@@ -153,35 +153,84 @@ pub(crate) fn root(root: &Path) -> Result<PathBuf, Stop> {
     })
 }
 
-/// Ready at the first Ctrl-C or SIGTERM; a second Ctrl-C ends the program on the spot.
-pub(crate) async fn interrupted() {
-    let ctrl_c = || async {
+/// Ready at the first Ctrl-C, SIGTERM or SIGHUP; a second one ends the program on the spot.
+///
+/// The signals are listened to from the call on, on a task of their own, so that they are heard
+/// even while the caller's task computes.
+pub(crate) fn interrupted(runtime: &Runtime) -> impl Future<Output = ()> + use<> {
+    let (first, heard) = tokio::sync::oneshot::channel();
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::listen()
+    };
+    runtime.spawn(async move {
+        signals.next().await;
+        let _ = first.send(());
+        signals.next().await;
+        std::process::exit(Exit::Interrupted as i32);
+    });
+    async {
+        if heard.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The signals that ask the program to end.
+#[cfg(unix)]
+struct Signals(Vec<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Under nohup the hang-up is ignored on purpose, and stays so.
+        let hangup = (!hangup_is_ignored()).then(SignalKind::hangup);
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()]
+            .into_iter()
+            .chain(hangup);
+        Self(kinds.filter_map(|kind| signal(kind).ok()).collect())
+    }
+
+    async fn next(&mut self) {
+        std::future::poll_fn(|context| {
+            let ready = self
+                .0
+                .iter_mut()
+                .any(|signal| signal.poll_recv(context).is_ready());
+            if ready {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+/// Whether the program was started with SIGHUP ignored, as far as the system tells.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let terminated = async {
-            match signal(SignalKind::terminate()) {
-                Ok(mut signal) => {
-                    signal.recv().await;
-                }
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = ctrl_c() => {}
-            () = terminated => {}
-        }
     }
-    #[cfg(not(unix))]
-    ctrl_c().await;
-    tokio::spawn(async move {
-        ctrl_c().await;
-        std::process::exit(Exit::Interrupted as i32);
-    });
 }
 
 /// A failure with its line of source.
@@ -252,7 +301,8 @@ fn text(report: &RunReport) -> String {
             .filter(|step| step.status == status)
             .count()
     };
-    let mut parts = vec![format!("{} steps", report.steps.len())];
+    let many = if report.steps.len() == 1 { "" } else { "s" };
+    let mut parts = vec![format!("{} step{many}", report.steps.len())];
     for (status, word) in [
         (StepStatus::Failed, "failed"),
         (StepStatus::Skipped, "skipped"),

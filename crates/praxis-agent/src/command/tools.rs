@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use praxis_agent::{Agent, Tool, Toolbox};
-use praxis_exec::{Error, ErrorKind, Parameter};
+use praxis_exec::{Error, ErrorKind, Parameter, ParameterKind};
 use serde_json::{Map, Value, json};
 
-use crate::arguments::{Place, Tools, ToolsCommand};
+use crate::arguments::{Place, Tools, ToolsCommand, typed};
 use crate::exit::{Exit, Stop};
 use crate::output;
 
@@ -113,28 +113,39 @@ fn find<'a>(tools: &'a Toolbox, name: &str) -> Result<&'a Tool, Stop> {
 
 fn call(
     name: &str,
-    arguments: &[(String, Value)],
+    arguments: &[(String, String)],
     place: &Place,
     as_json: bool,
 ) -> Result<Exit, Stop> {
     let tools = super::toolbox(&place.folders, place.allow_network)?;
-    find(&tools, name)?;
+    let contract = Arc::clone(find(&tools, name)?.contract());
     let root = super::run::root(&place.root)?;
     let mut map = Map::new();
     for (key, value) in arguments {
-        if map.insert(key.clone(), value.clone()).is_some() {
+        let text = contract
+            .find_parameter(key)
+            .is_some_and(|parameter| parameter.kind == ParameterKind::Text);
+        let value = if text {
+            Value::String(value.clone())
+        } else {
+            typed(value.clone())
+        };
+        if map.insert(key.clone(), value).is_some() {
             return Err(Stop::new(
                 Exit::Mistake,
                 format!("the argument `{key}` is given twice"),
             ));
         }
     }
-    let agent = Agent::new(Arc::new(tools), Path::new(&root)).without_cache();
+    let agent = Agent::new(Arc::new(tools), Path::new(&root))
+        .without_cache()
+        .accepting(place.accept.clone());
     let runtime = super::run::runtime()?;
+    let interrupted = super::run::interrupted(&runtime);
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = agent.call(name, map) => Some(outcome),
-            () = super::run::interrupted() => None,
+            () = interrupted => None,
         }
     });
     let Some(outcome) = outcome else {

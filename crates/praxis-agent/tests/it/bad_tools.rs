@@ -127,6 +127,49 @@ fn contracts_that_are_wrong_name_their_file() {
     );
     let error = fails(&place, "CALL greedy\n");
     assert_eq!(error["kind"], "unsupported_limit");
+    place
+        .run("CALL greedy\n", &["--tools", "tools", "--accept", "memory"])
+        .exits(0);
+    place
+        .run(
+            "CALL greedy\n",
+            &["--tools", "tools", "--accept", "everything"],
+        )
+        .exits(2)
+        .says(&["memory"]);
+    place.write(
+        "tools/bad/contract.yaml",
+        b"name: hasty\ncommand: ['true']\nlimits: {timeout: 0}\n",
+    );
+    place
+        .run("", &["--tools", "tools"])
+        .exits(2)
+        .says(&["timeout"]);
+}
+
+#[test]
+fn what_was_written_for_a_container_does_not_run_on_the_host() {
+    let place = Place::new(&[]);
+    place.write(
+        "tools/boxed/contract.yaml",
+        b"name: boxed\nengineSpec: {image: 'alpine:3', command: [touch, escaped]}\n",
+    );
+    place
+        .run("CALL boxed\n", &["--tools", "tools"])
+        .exits(3)
+        .says(&["docker", ":1"]);
+    place
+        .praxis(&["tools", "call", "boxed", "--tools", "tools"])
+        .exits(3)
+        .says(&["docker"]);
+    assert!(!place.path().join("escaped").exists());
+    place
+        .run("CALL boxed @engine=local\n", &["--tools", "tools"])
+        .exits(0);
+    assert!(
+        place.path().join("escaped").exists(),
+        "asked for by name, it may"
+    );
 }
 
 #[test]

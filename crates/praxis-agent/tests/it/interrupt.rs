@@ -50,4 +50,5 @@ fn interrupted(signal: Signal) {
 fn ctrl_c_and_termination_cancel_the_run() {
     interrupted(Signal::INT);
     interrupted(Signal::TERM);
+    interrupted(Signal::HUP);
 }

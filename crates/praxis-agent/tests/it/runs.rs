@@ -267,3 +267,41 @@ fn a_pipe_gets_plain_lines() {
         "{ran:?}"
     );
 }
+
+#[test]
+fn two_names_of_one_file_are_one_resource() {
+    let place = Place::new(&[("real/a", "old"), ("real/deep/b", "old")]);
+    std::os::unix::fs::symlink("real", place.path().join("link")).unwrap();
+    let program = "\
+CALL write_file link/a new
+LET t = CALL read_file real/a
+CALL write_file real/deep/b new
+LET u = CALL read_file link/deep/b
+RETURN \"${t} ${u}\"
+";
+    for _ in 0..5 {
+        for name in ["real/a", "real/deep/b"] {
+            place.write(name, b"old");
+        }
+        assert_eq!(
+            place.run(program, &["--json"]).exits(0).json()["output"],
+            "new new"
+        );
+    }
+}
+
+#[test]
+fn the_first_in_program_order_counts_as_the_one_that_computed() {
+    let place = Place::new(&[]);
+    let program = "FOR n IN [1,2,3]\n  LET a = CALL calculator 1+1\nEND_FOR\n";
+    for mode in [&["--json"][..], &["--json", "--no-optimize"]] {
+        let report = place.run(program, mode).exits(0).json();
+        let steps = report["steps"].as_array().unwrap();
+        let cached: Vec<&Value> = steps.iter().map(|step| &step["cached"]).collect();
+        assert_eq!(cached, [false, true, true], "{report:#}");
+        assert_eq!(
+            (&steps[0]["engine"], &steps[1]["engine"]),
+            (&json!("native"), &Value::Null)
+        );
+    }
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use crate::executor::CacheUse;
@@ -168,8 +169,9 @@ impl<'a> Driver<'a> {
     pub(super) fn report(&mut self) -> RunReport {
         let makespan = self.started.elapsed();
         let mut rows = std::mem::take(&mut self.rows);
-        rows.retain(|row| !row.hidden);
         rows.sort_by(|a, b| a.way().cmp(b.way()));
+        first_in_order_computes(&mut rows);
+        rows.retain(|row| !row.hidden);
         let counted =
             |wanted: CacheUse| rows.iter().filter(|row| row.cache == wanted).count() as u64;
         let cache = CacheCounts {
@@ -194,7 +196,7 @@ impl<'a> Driver<'a> {
                 (RunStatus::Cancelled, Value::Null, Some(failure))
             }
         };
-        let work_ms = steps.iter().map(|step| step.duration_ms).sum::<f64>();
+        let work_ms = steps.iter().fold(0.0, |sum, step| sum + step.duration_ms);
         RunReport {
             run_id: self.id.as_str().to_owned(),
             workflow: self.plan.name.clone(),
@@ -226,6 +228,27 @@ impl<'a> Driver<'a> {
             duration_ms: milliseconds(row.duration),
             error: row.error,
         }
+    }
+}
+
+/// Of the steps that share a result of this run, the first in program order counts as the one that
+/// computed it, as it would have been one by one; the others remembered.
+fn first_in_order_computes(rows: &mut [Row]) {
+    let mut computed: FxHashMap<*const Value, Option<Option<Arc<str>>>> = FxHashMap::default();
+    for row in rows.iter().filter(|row| row.cache == CacheUse::Miss) {
+        computed.insert(row.value.as_ptr(), Some(row.engine.clone()));
+    }
+    for row in rows
+        .iter_mut()
+        .filter(|row| !row.hidden && row.cache != CacheUse::Bypassed)
+    {
+        let Some(first) = computed.get_mut(&row.value.as_ptr()) else {
+            continue;
+        };
+        (row.cache, row.engine) = match first.take() {
+            Some(engine) => (CacheUse::Miss, engine),
+            None => (CacheUse::Hit, None),
+        };
     }
 }
 

@@ -107,7 +107,12 @@ impl<'a> Driver<'a> {
         group.open -= 1;
         scope.retired += 1;
         scope.reach = scope.reach.max(reach);
-        let decided = (succeeded && group.any) || (!succeeded && group.fail_fast);
+        // Where one success is enough, no failure decides.
+        let decided = if group.any {
+            succeeded
+        } else {
+            !succeeded && group.fail_fast
+        };
         if !decided || group.won {
             return;
         }

@@ -176,7 +176,9 @@ impl<'a> Driver<'a> {
             commits |= step.class.changes_the_world();
             if step.class == EffectClass::Read && !commits {
                 let known = |operand: &Operand| self.known(scope_key, operand, None);
-                for path in step.resources(&step.reads, &known) {
+                for path in
+                    step.resources(&step.reads, &known, &|text| self.executor.resource(text))
+                {
                     pending += self.wait_for_writes(key, scope_key, position, &path);
                 }
             }
@@ -353,7 +355,11 @@ impl<'a> Driver<'a> {
         let known = |operand: &Operand| self.known(scope, operand, round);
         let mut paths: Vec<ResourcePath> = steps
             .iter()
-            .flat_map(|&step| self.plan.step(step).written(&known))
+            .flat_map(|&step| {
+                self.plan
+                    .step(step)
+                    .written(&known, &|text| self.executor.resource(text))
+            })
             .collect();
         if paths.contains(&ResourcePath::everything()) {
             paths.truncate(1);

@@ -2,7 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use praxis_dsl::checked::Operand;
@@ -202,6 +202,8 @@ pub(super) struct Row {
     pub(super) started: Option<Duration>,
     pub(super) duration: Duration,
     pub(super) cache: CacheUse,
+    /// The result, to tell which rows share one remembered value.
+    pub(super) value: Weak<Value>,
     pub(super) engine: Option<Arc<str>>,
     pub(super) error: Option<Failure>,
 }
@@ -224,6 +226,7 @@ impl Row {
             started: None,
             duration: Duration::ZERO,
             cache: CacheUse::Bypassed,
+            value: Weak::new(),
             engine: None,
             error: None,
         }

@@ -138,9 +138,13 @@ impl Driver<'_> {
             match &end.result {
                 Ok(output) => {
                     row.cache = output.cache;
+                    row.value = Arc::downgrade(&output.value);
                     row.engine = output.engine.clone();
                 }
-                Err(error) => row.error = Some(failure(error, step.location)),
+                Err(error) => {
+                    row.engine = error.engine().cloned();
+                    row.error = Some(failure(error, step.location));
+                }
             }
         }
         match end.result {

@@ -224,6 +224,7 @@ async fn attempts(
     retries: u32,
     backoff: Backoff,
 ) -> (Result<StepOutput, StepError>, u32) {
+    let tool = Arc::clone(&call.tool);
     let mut attempt = 1;
     loop {
         call.attempt = attempt;
@@ -233,7 +234,8 @@ async fn attempts(
         let result = match timeout {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-                let message = format!("no answer within {limit:?}; `@timeout` can allow more");
+                let message =
+                    format!("tool `{tool}`: no answer within {limit:?}; `@timeout` can allow more");
                 Err(StepError::new("timeout", message).retryable(true))
             }),
         };

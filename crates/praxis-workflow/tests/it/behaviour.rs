@@ -359,8 +359,18 @@ fn a_block_that_wrote_nothing_hides_no_write() {
                 "CALL write --path a --ms 500 --arg 1\n{}LET b = CALL read --path a --ms 1\nRETURN $b\n",
                 block.repeat(many)
             );
-            let in_order = run_with(&program, RunOptions { optimize: false, ..RunOptions::default() });
-            assert_eq!(run(&program).report.output, in_order.report.output, "{program}");
+            let in_order = run_with(
+                &program,
+                RunOptions {
+                    optimize: false,
+                    ..RunOptions::default()
+                },
+            );
+            assert_eq!(
+                run(&program).report.output,
+                in_order.report.output,
+                "{program}"
+            );
         }
     }
 }
