@@ -61,7 +61,7 @@ codes! {
     OddCharacter = "P0006", "a character that cannot be seen or does not belong here",
         "Zero-width characters, bidirectional controls and other control characters make two words look alike, so keywords, names and bare words do not take them. Delete the character, or quote the word if it is data.";
     UnclosedInterpolation = "P0007", "an interpolation is not closed",
-        "`${` in double quotes opens an expression that ends with `}` on the same line. Close it, or write `\\${` for the characters.";
+        "`${`, in double quotes or at the start of a bare word, opens an expression that ends with `}` on the same line. Close it, or write `\\${` for the characters. A bare word is the expression as a whole; with text around it, it stands in double quotes.";
     InvalidExpression = "P0008", "an expression does not compile",
         "Conditions and `${…}` are CEL expressions, such as `size(files) > 0 && name.startsWith('a')`. Text in them is quoted.";
     ExpressionTooComplex = "P0009", "an expression is too large",
@@ -93,7 +93,7 @@ codes! {
     MalformedFor = "P0111", "a FOR that is not complete",
         "FOR goes over a list: `FOR name IN $list`. `PARALLEL FOR name IN $list --limit 4` gives up the order.";
     SurplusWord = "P0112", "a word too many",
-        "The command takes fewer words. Quote text that has blanks in it, or delete the rest.";
+        "The command takes fewer words. Quote text that has blanks in it, write an expression as `${…}` and JSON with blanks in single quotes, or delete the rest.";
     UnknownArgument = "P0113", "an argument that the block does not have",
         "PARALLEL takes `--limit N`, `--fail_fast` and `--any`; PARALLEL FOR takes `--limit N`; the other blocks take none.";
     EmptyOption = "P0114", "an option without a name",

@@ -75,10 +75,10 @@ fn node(tree: &Tree, statement: Statement<'_>) -> String {
         Keyword::Workflow => named(tree, words, "workflow", "WORKFLOW"),
         Keyword::Task => named(tree, words, "task", "TASK"),
         Keyword::Agent => {
-            let mut fields = Fields::default();
-            fields.set("agent_id", first_text(tree, words));
-            let json = fields.json();
-            shape("agent", "AGENT", "null", &json, "[]", &json)
+            let name = first_text(tree, words);
+            let args = paired_fields(tree, words, "agent_id").json();
+            let metadata = format!("{{\"agent_id\":{name}}}");
+            shape("agent", "AGENT", "null", &args, "[]", &metadata)
         }
         Keyword::Parallel | Keyword::Sequence => {
             let value = keyword.as_str();
@@ -223,18 +223,24 @@ fn assignment(tree: &Tree, words: &[Word]) -> String {
 /// `WORKFLOW` and `TASK`: a name, then pairs.
 fn named(tree: &Tree, words: &[Word], kind: &str, value: &str) -> String {
     let name = first_text(tree, words);
+    let args = paired_fields(tree, words, "name").json();
+    let metadata = format!("{{\"{kind}_name\":{name}}}");
+    shape(kind, value, "null", &args, "[]", &metadata)
+}
+
+/// The first word under the name `first`, then the pairs.
+fn paired_fields(tree: &Tree, words: &[Word], first: &str) -> Fields {
     let mut fields = Fields::default();
-    fields.set("name", name.clone());
+    fields.set(first, first_text(tree, words));
     for (key, value) in pairs(tree.source(), words) {
         if let Some(value) = value {
             fields.set(&key, typed(&value, tree));
         }
     }
-    let metadata = format!("{{\"{kind}_name\":{name}}}");
-    shape(kind, value, "null", &fields.json(), "[]", &metadata)
+    fields
 }
 
-/// The pairs after the name in a `WORKFLOW` or `TASK` line; a last word alone has no value.
+/// The pairs after the name in a `WORKFLOW`, `TASK` or `AGENT` line; a last word alone has no value.
 pub(crate) fn pairs(source: &str, words: &[Word]) -> Vec<(String, Option<Word>)> {
     let mut pairs = Vec::new();
     let mut rest = words.iter().skip(1);

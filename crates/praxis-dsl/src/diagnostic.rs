@@ -182,6 +182,11 @@ impl Sink {
         self.errors
     }
 
+    /// How many there are, those that are not kept included.
+    pub(crate) fn count(&self) -> usize {
+        self.kept.len() + self.dropped
+    }
+
     /// The diagnostics in source order, then one that counts those that were not kept.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.kept

@@ -68,6 +68,7 @@ pub(crate) const SPELLINGS: &[(&str, Keyword)] = &[
     ("END_PARALLEL", Keyword::EndParallel),
     ("END_SEQUENCE", Keyword::EndSequence),
     ("END_IF", Keyword::EndIf),
+    ("ENDIF", Keyword::EndIf),
     ("END_FOR", Keyword::EndFor),
     ("END_TRY", Keyword::EndTry),
 ];
@@ -147,9 +148,7 @@ pub(crate) fn nearest_keyword(word: &str) -> Option<(&'static str, Keyword)> {
     if word.len() > 24 {
         return None;
     }
-    let upper = word.to_uppercase();
-    let spelling =
-        crate::suggest::nearest(&upper, SPELLINGS.iter().map(|(spelling, _)| *spelling))?;
+    let spelling = crate::suggest::nearest(word, SPELLINGS.iter().map(|(spelling, _)| *spelling))?;
     let keyword = Keyword::parse(spelling)?;
     Some((spelling, keyword))
 }

@@ -33,6 +33,12 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
+/// Whether the end of an interpolation on this line is worth looking for.
+struct Ends {
+    quoted: bool,
+    bare: bool,
+}
+
 /// Appends the words of the line that starts at `at` and returns where the next one starts.
 /// A quote that does not close is reported through `unclosed`; the rest of the line is its word.
 pub(crate) fn lex_line(
@@ -45,7 +51,10 @@ pub(crate) fn lex_line(
     let mut glued = 0;
     // Looking for the end of an interpolation goes on to the end of the line at most. One that
     // has none keeps later ones from being looked for, so that each line takes linear time.
-    let mut interpolates = true;
+    let mut ends = Ends {
+        quoted: true,
+        bare: true,
+    };
     while let Some(&byte) = bytes.get(at) {
         match byte {
             b'\n' => return at + 1,
@@ -58,7 +67,7 @@ pub(crate) fn lex_line(
                 return memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end + 1);
             }
             b'"' | b'\'' => {
-                let (end, flags) = quoted(bytes, at, &mut interpolates);
+                let (end, flags) = quoted(bytes, at, &mut ends);
                 if flags & Word::UNCLOSED != 0 {
                     unclosed(Span::new(at, at + 1));
                 }
@@ -72,7 +81,7 @@ pub(crate) fn lex_line(
                 glued = Word::GLUED;
             }
             _ => {
-                let (end, flags, opened) = bare(bytes, at, &mut interpolates);
+                let (end, flags, opened) = bare(bytes, at, &mut ends);
                 if flags & Word::UNCLOSED != 0 {
                     unclosed(Span::new(opened, opened + 1));
                 }
@@ -86,7 +95,7 @@ pub(crate) fn lex_line(
 }
 
 /// The end of the bare word at `start`, its flags, and where the quote of its value opens.
-fn bare(bytes: &[u8], start: usize, interpolates: &mut bool) -> (usize, u8, usize) {
+fn bare(bytes: &[u8], start: usize, ends: &mut Ends) -> (usize, u8, usize) {
     let mut at = start;
     let mut flags = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -100,14 +109,28 @@ fn bare(bytes: &[u8], start: usize, interpolates: &mut bool) -> (usize, u8, usiz
                     at += if escape { 2 } else { 1 };
                 }
                 b'$' => {
+                    // Only the first `$` of a word can open it, so that long words stay cheap.
+                    let opens = ends.bare
+                        && flags & Word::DOLLAR == 0
+                        && bytes.get(at + 1) == Some(&b'{')
+                        && (at == start || takes_value(&bytes[start..at]));
                     flags |= Word::DOLLAR;
+                    if opens {
+                        match interpolation_end(bytes, at) {
+                            Some(end) => {
+                                flags |= content_flags(&bytes[at..end]);
+                                at = end;
+                            }
+                            None => ends.bare = false,
+                        }
+                    }
                     at += 1;
                 }
                 b'"' | b'\'' => {
-                    if !takes_quoted_value(&bytes[start..at]) {
+                    if !takes_value(&bytes[start..at]) {
                         break;
                     }
-                    let (end, inner) = quoted(bytes, at, interpolates);
+                    let (end, inner) = quoted(bytes, at, ends);
                     let kind = if byte == b'"' {
                         Word::VALUE_DOUBLE
                     } else {
@@ -126,14 +149,23 @@ fn bare(bytes: &[u8], start: usize, interpolates: &mut bool) -> (usize, u8, usiz
     (at, flags, at)
 }
 
-/// Whether `word` is `--name=` or `@name=`, whose value may open a quote.
-fn takes_quoted_value(word: &[u8]) -> bool {
+/// The flags of a word that holds `bytes`, an interpolation.
+fn content_flags(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |flags, &byte| match byte {
+        b'\\' => flags | Word::BACKSLASH,
+        0x20..0x7f => flags,
+        _ => flags | Word::UNUSUAL,
+    })
+}
+
+/// Whether `word` is `--name=` or `@name=`, whose value may open a quote or an expression.
+fn takes_value(word: &[u8]) -> bool {
     (word.starts_with(b"--") || word.starts_with(b"@"))
         && memchr::memchr(b'=', word).is_some_and(|at| at + 1 == word.len())
 }
 
 /// The end of the quoted word at `start`, and its flags.
-fn quoted(bytes: &[u8], start: usize, interpolates: &mut bool) -> (usize, u8) {
+fn quoted(bytes: &[u8], start: usize, ends: &mut Ends) -> (usize, u8) {
     let quote = bytes[start];
     let mut at = start + 1;
     let mut flags = 0;
@@ -157,10 +189,10 @@ fn quoted(bytes: &[u8], start: usize, interpolates: &mut bool) -> (usize, u8) {
             Some(b'$') => {
                 flags |= Word::DOLLAR;
                 at += 1;
-                if quote == b'"' && *interpolates && bytes.get(at) == Some(&b'{') {
+                if quote == b'"' && ends.quoted && bytes.get(at) == Some(&b'{') {
                     match interpolation_end(bytes, at - 1) {
                         Some(end) => at = end + 1,
-                        None => *interpolates = false,
+                        None => ends.quoted = false,
                     }
                 }
             }

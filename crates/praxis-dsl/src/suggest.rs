@@ -11,11 +11,8 @@ pub(crate) fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
-    let wanted: Vec<char> = word.to_lowercase().chars().collect();
-    if wanted.is_empty() || wanted.len() > LONGEST {
-        return None;
-    }
-    let limit = match wanted.len() {
+    let wanted = Letters::of(word).filter(|wanted| wanted.length > 0)?;
+    let limit = match wanted.length {
         1 => 0,
         2..=3 => 1,
         4..=7 => 2,
@@ -23,11 +20,13 @@ pub(crate) fn nearest<'c>(
     };
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
-        let chars: Vec<char> = candidate.to_lowercase().chars().collect();
-        if chars.len() > LONGEST || chars.len().abs_diff(wanted.len()) > limit {
+        let Some(letters) = Letters::of(candidate) else {
+            continue;
+        };
+        if letters.length.abs_diff(wanted.length) > limit || letters.differ(&wanted) > limit {
             continue;
         }
-        let distance = distance(&wanted, &chars);
+        let distance = distance(wanted.as_slice(), letters.as_slice());
         if distance <= limit && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }
@@ -35,22 +34,71 @@ pub(crate) fn nearest<'c>(
     best.map(|(_, candidate)| candidate)
 }
 
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, &x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, &y) in b.iter().enumerate() {
-            let substituted = last[j] + usize::from(x != y);
-            let mut least = substituted.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && x == b[j - 1] && a[i - 1] == y {
-                least = least.min(before_last[j - 1] + 1);
+/// The lower-case letters of a word, without an allocation.
+struct Letters {
+    letters: [char; LONGEST],
+    length: usize,
+    /// A bit for each letter that is there, by its number; some share one.
+    present: u64,
+}
+
+impl Letters {
+    fn of(word: &str) -> Option<Self> {
+        let mut found = Self {
+            letters: ['\0'; LONGEST],
+            length: 0,
+            present: 0,
+        };
+        if word.is_ascii() {
+            // Nearly all words, for which this is much faster.
+            for byte in word.bytes() {
+                found.push(char::from(byte.to_ascii_lowercase()))?;
             }
-            row.push(least);
+        } else {
+            for letter in word.chars().flat_map(char::to_lowercase) {
+                found.push(letter)?;
+            }
         }
-        before_last = std::mem::replace(&mut last, row);
+        Some(found)
     }
-    last[b.len()]
+
+    fn push(&mut self, letter: char) -> Option<()> {
+        *self.letters.get_mut(self.length)? = letter;
+        self.length += 1;
+        self.present |= 1 << (u32::from(letter) % 64);
+        Some(())
+    }
+
+    fn as_slice(&self) -> &[char] {
+        &self.letters[..self.length]
+    }
+
+    /// How many letters one has and the other has not: the distance is at least that.
+    fn differ(&self, other: &Self) -> usize {
+        let missing = (self.present & !other.present).count_ones();
+        let added = (other.present & !self.present).count_ones();
+        missing.max(added) as usize
+    }
+}
+
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut rows = [[0_usize; LONGEST + 1]; 3];
+    for (at, cell) in rows[0].iter_mut().enumerate() {
+        *cell = at;
+    }
+    for (i, &x) in a.iter().enumerate() {
+        let (before_last, last, row) = ((i + 2) % 3, i % 3, (i + 1) % 3);
+        rows[row][0] = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let substituted = rows[last][j] + usize::from(x != y);
+            let mut least = substituted.min(rows[last][j + 1] + 1).min(rows[row][j] + 1);
+            if i > 0 && j > 0 && x == b[j - 1] && a[i - 1] == y {
+                least = least.min(rows[before_last][j - 1] + 1);
+            }
+            rows[row][j + 1] = least;
+        }
+    }
+    rows[a.len() % 3][b.len()]
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ pub struct Tree {
     pub(crate) lines: Vec<Line>,
     pub(crate) words: Vec<Word>,
     pub(crate) index: LineIndex,
+    /// A block is left open, so that it is not known which lines it holds.
+    pub(crate) unbalanced: bool,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 

@@ -20,13 +20,15 @@ pub(crate) fn type_of(text: &str, quote: Quote) -> Typed {
     let Some(&first) = text.as_bytes().first() else {
         return Typed::Text;
     };
-    if matches!(first, b'[' | b'{') {
+    if matches!(first, b'[' | b'{' | b' ' | b'\t' | b'\r' | b'\n') {
         return json(text).map_or(Typed::Text, Typed::Value);
     }
     if quote != Quote::Bare {
         return Typed::Text;
     }
     match first {
+        // Its quotes are escaped, or it would not be bare.
+        b'"' => serde_json::from_str(text).map_or(Typed::Text, Typed::Value),
         b'-' | b'0'..=b'9' => number(text),
         b't' | b'T' if text.eq_ignore_ascii_case("true") => Typed::Value(Value::Bool(true)),
         b'f' | b'F' if text.eq_ignore_ascii_case("false") => Typed::Value(Value::Bool(false)),
@@ -44,8 +46,9 @@ pub(crate) fn value_of(word: &Word, source: &str) -> Value {
     }
 }
 
-/// The JSON array or object that `text` is as a whole.
+/// The JSON array or object that `text` is as a whole, with blanks around it at most.
 pub(crate) fn json(text: &str) -> Option<Value> {
+    let text = text.trim_matches([' ', '\t', '\r', '\n']);
     let (first, last) = (text.as_bytes().first()?, text.as_bytes().last()?);
     if !matches!((first, last), (b'[', b']') | (b'{', b'}')) {
         return None;
@@ -141,10 +144,12 @@ mod tests {
         assert_eq!(bare("-9223372036854775809"), Typed::OutOfRange);
         assert_eq!(bare("TrUe"), Typed::Value(json!(true)));
         assert_eq!(bare("null"), Typed::Value(Value::Null));
+        assert_eq!(bare("\"a b\\n\""), Typed::Value(json!("a b\n")));
         assert_eq!(bare("[1,{\"a\":2}]"), Typed::Value(json!([1, {"a": 2}])));
         for text in [
             "NULL", "007", "+5", ".5", "5.", "1_000", "NaN", "Infinity", "1e400", "-", "--", "1e",
-            "1e+", "0x1F", "1,000", "[1", "[1]x", "{a}", "", "-a", "٣",
+            "1e+", "0x1F", "1,000", "[1", "[1]x", "{a}", "", "-a", "٣", "\"", "\"a", "\"a\"b",
+            " 1",
         ] {
             assert_eq!(bare(text), Typed::Text, "{text}");
         }
@@ -152,12 +157,16 @@ mod tests {
 
     #[test]
     fn quoted_words_are_text_unless_arrays_or_objects() {
-        for text in ["42", "true", "null", "01234", "", "a"] {
+        for text in ["42", "true", "null", "01234", "", "a", " 42 ", "\"a\""] {
             assert_eq!(type_of(text, Quote::Single), Typed::Text, "{text}");
         }
         assert_eq!(
             type_of("{\"a\":1}", Quote::Single),
             Typed::Value(json!({"a": 1}))
+        );
+        assert_eq!(
+            type_of(" [1, 2]\n", Quote::Double),
+            Typed::Value(json!([1, 2]))
         );
     }
 

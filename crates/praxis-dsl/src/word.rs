@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::source::Span;
+use crate::template::interpolation_end;
 
 /// How a word is quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -154,8 +155,31 @@ pub(crate) fn escapes_bare(next: u8) -> bool {
     )
 }
 
+/// The text of a bare word. An expression in it stays as it is, since it has escapes of its own.
 fn unescape_bare(raw: &str) -> Cow<'_, str> {
-    unescape(raw, escapes_bare)
+    let Some((start, end)) = expression_in(raw) else {
+        return unescape(raw, escapes_bare);
+    };
+    match (
+        unescape(&raw[..start], escapes_bare),
+        unescape(&raw[end..], escapes_bare),
+    ) {
+        (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(raw),
+        (before, after) => Cow::Owned(format!("{before}{}{after}", &raw[start..end])),
+    }
+}
+
+/// Where the `${…}` stands that `raw` or its value starts with, in `--name=${…}`.
+fn expression_in(raw: &str) -> Option<(usize, usize)> {
+    let start = if raw.starts_with(['-', '@']) {
+        raw.find('=')? + 1
+    } else {
+        0
+    };
+    let end = raw[start..]
+        .starts_with("${")
+        .then(|| interpolation_end(raw.as_bytes(), start))??;
+    Some((start, end + 1))
 }
 
 fn unescape_single(raw: &str) -> Cow<'_, str> {

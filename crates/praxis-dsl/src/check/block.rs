@@ -93,7 +93,7 @@ impl<'t> Checker<'t> {
             }
         }
         let Some(keyword) = statement.keyword() else {
-            self.unknown_command(statement);
+            self.unknown_command(statement, place);
             return (None, true);
         };
         let arguments = statement.arguments();
@@ -150,24 +150,18 @@ impl<'t> Checker<'t> {
         (kind, true)
     }
 
-    fn unknown_command(&mut self, statement: Statement<'t>) {
+    /// Reports a line that starts with no command, and looks into it as what was meant, so
+    /// that what follows from the mistake is not reported as well.
+    fn unknown_command(&mut self, statement: Statement<'t>, place: &mut Place) {
         let word = statement.words()[0];
         let span = word.span();
-        if let Some(diagnostic) = odd_character(&word, self.source, true) {
-            self.report(diagnostic);
-            return;
-        }
         let text = word.text(self.source);
         let message = format!("unknown command `{}`", shown(&text));
         let diagnostic = Diagnostic::error(Code::UnknownCommand, span, message);
         let meant = nearest_keyword(&text);
-        // What a misspelt LET binds counts as bound, so that the mistake is reported once.
-        if let Some((_, Keyword::Let)) = meant
-            && let Some(name) = statement.words().get(1)
-        {
-            self.bind_silently(name.text(self.source).into_owned(), span);
-        }
+        let odd = odd_character(&word, self.source, true);
         self.report(match meant {
+            _ if odd.is_some() => odd.unwrap_or(diagnostic),
             Some((spelling, _)) => diagnostic
                 .with_help(format!("did you mean {spelling}?"))
                 .with_fix(span, spelling),
@@ -183,6 +177,29 @@ impl<'t> Checker<'t> {
             None => diagnostic
                 .with_help("a line starts with a command such as CALL, LET, IF, FOR or PARALLEL"),
         });
+        let arguments = statement.arguments();
+        let spoilt = statement.is_spoilt();
+        match meant.map(|(_, keyword)| keyword) {
+            Some(Keyword::Call) if !arguments.is_empty() => {
+                self.call(arguments, None, place, spoilt);
+            }
+            Some(Keyword::Let) => {
+                self.assignment(statement, place);
+            }
+            Some(Keyword::Input) if !arguments.is_empty() => {
+                self.input(statement, place);
+            }
+            Some(Keyword::Agent | Keyword::Task | Keyword::Workflow) | None => {}
+            Some(keyword) => {
+                // The names of two branches stand in one.
+                self.lenient |= keyword.is_clause();
+                if keyword == Keyword::Catch
+                    && let Some(name) = arguments.first()
+                {
+                    self.bind_silently(name.text(self.source).into_owned(), name.span());
+                }
+            }
+        }
     }
 
     fn parallel(&mut self, statement: Statement<'t>, mut place: Place) -> NodeKind {
@@ -429,7 +446,7 @@ impl<'t> Checker<'t> {
     }
 
     fn returns(&mut self, statement: Statement<'t>, place: &Place) -> Option<NodeKind> {
-        if let Some(parallel) = place.parallel {
+        if let Some(parallel) = place.parallel.filter(|_| !self.tree.unbalanced) {
             self.report(
                 Diagnostic::error(
                     Code::ReturnInParallel,
@@ -445,21 +462,11 @@ impl<'t> Checker<'t> {
             return None;
         }
         let words = statement.arguments();
-        if let Some(diagnostic) = words
-            .iter()
-            .find_map(|word| doubt(word, self.source, false))
-        {
-            self.report(diagnostic);
-            return None;
+        if words.is_empty() {
+            return Some(NodeKind::Return(None));
         }
-        match words {
-            [] => Some(NodeKind::Return(None)),
-            [word] => Some(NodeKind::Return(Some(self.operand(word)))),
-            [_, rest @ ..] => {
-                self.surplus_words(rest, "RETURN takes one value; quote text with blanks in it");
-                None
-            }
-        }
+        self.single(words, "RETURN")
+            .map(|value| NodeKind::Return(Some(value)))
     }
 
     fn block_options(
@@ -576,7 +583,7 @@ impl<'t> Checker<'t> {
         let odd = odd_character(word, self.source, true);
         if let Some(diagnostic) = odd.or_else(|| check_name(name, span)) {
             self.report(diagnostic);
-        } else if let Some(entry) = self.scope.find(name) {
+        } else if let Some(entry) = self.scope.find(name).filter(|_| !self.lenient) {
             let first = entry.span;
             let message = format!("`{name}` is bound already");
             self.report(

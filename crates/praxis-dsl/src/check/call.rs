@@ -351,6 +351,9 @@ impl<'t> Checker<'t> {
         if !self.first_time(given, &parameter.name, first.span()) {
             return;
         }
+        if rest.iter().any(|word| !self.no_misspelt_option(word)) {
+            return;
+        }
         if let Some(option) = others.iter().find(|word| is_option(word, source)) {
             let text = shown(option.span().text(source));
             let message = format!("`{text}` became part of the text `{}`", parameter.name);

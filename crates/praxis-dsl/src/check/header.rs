@@ -5,13 +5,16 @@ use serde_json::Value;
 use super::Checker;
 use super::block::Place;
 use super::operand::{doubt, is_dynamic};
+use super::text::odd_character;
 use crate::checked::{Input, NodeKind, Operand};
 use crate::code::Code;
 use crate::compat::pairs;
 use crate::diagnostic::{Diagnostic, shown};
+use crate::expression::Expression;
 use crate::keyword::Keyword;
+use crate::template::interpolation_end;
 use crate::tree::Statement;
-use crate::value::value_of;
+use crate::value::{json, value_of};
 use crate::word::{Quote, Word};
 
 impl<'t> Checker<'t> {
@@ -124,7 +127,8 @@ impl<'t> Checker<'t> {
     pub(super) fn input(&mut self, statement: Statement<'t>, place: &Place) -> Option<NodeKind> {
         let words = statement.arguments();
         let head = statement.head_span();
-        if statement.is_spoilt() {
+        if let Some(name) = words.first().filter(|_| statement.is_spoilt()) {
+            self.bind_silently(name.text(self.source).into_owned(), name.span());
             return None;
         }
         let Some(name_word) = words.first() else {
@@ -255,7 +259,7 @@ impl<'t> Checker<'t> {
         let operand = if statement.is_spoilt() {
             None
         } else {
-            self.single(value)
+            self.single(value, "LET")
         };
         self.bind(&name, name_word);
         Some(NodeKind::Let {
@@ -264,10 +268,18 @@ impl<'t> Checker<'t> {
         })
     }
 
-    fn single(&mut self, words: &'t [Word]) -> Option<Operand> {
+    /// The value of a `LET` or `RETURN`, which is one word.
+    pub(super) fn single(&mut self, words: &'t [Word], keyword: &str) -> Option<Operand> {
+        let unquoted = self.unquoted(words);
         if let Some(diagnostic) = words
             .iter()
-            .find_map(|word| doubt(word, self.source, false))
+            .find_map(|word| odd_character(word, self.source, false))
+            .or(unquoted)
+            .or_else(|| {
+                words
+                    .iter()
+                    .find_map(|word| doubt(word, self.source, false))
+            })
         {
             self.report(diagnostic);
             return None;
@@ -276,18 +288,42 @@ impl<'t> Checker<'t> {
             [word] => Some(self.operand(word)),
             [first, rest @ ..] => {
                 let tool = first.text(self.source);
-                let raw = first.raw(self.source);
-                let help = if self.catalog.tool(&tool).is_some() {
+                let help = if self.catalog.tool(&tool).is_some() && keyword == "LET" {
                     format!("to run the tool write `CALL {}`", shown(&tool))
-                } else if raw.starts_with("${") || raw.starts_with('$') {
-                    "LET takes one word; write an expression with blanks as \"${…}\", or a condition in an IF".to_owned()
                 } else {
-                    "LET takes one value; quote text with blanks in it".to_owned()
+                    format!("{keyword} takes one value; quote text with blanks in it")
                 };
                 self.surplus_words(rest, &help);
                 None
             }
             [] => None,
         }
+    }
+
+    /// What is wrong with several words that are meant as one expression or as one JSON value.
+    fn unquoted(&self, words: &[Word]) -> Option<Diagnostic> {
+        let [first, second, ..] = words else {
+            return None;
+        };
+        let last = words.last()?;
+        let span = first.span().to(last.span());
+        let raw = span.text(self.source);
+        let rest = second.span().to(last.span());
+        let surplus = |what: &str, replacement: String| {
+            let message = format!("`{}` is too much", shown(rest.text(self.source)));
+            Diagnostic::error(Code::SurplusWord, rest, message)
+                .with_help(format!("{what}: `{}`", shown(&replacement)))
+                .with_fix(span, replacement)
+        };
+        if json(raw).is_some() && !raw.contains(['\'', '\\']) {
+            return Some(surplus(
+                "JSON with blanks or quotes in it stands in single quotes",
+                format!("'{raw}'"),
+            ));
+        }
+        let expression = format!("${{{raw}}}");
+        let closes = interpolation_end(expression.as_bytes(), 0) == Some(expression.len() - 1);
+        (closes && Expression::compile(raw).is_ok())
+            .then(|| surplus("an expression stands in `${` and `}`", expression))
     }
 }

@@ -57,6 +57,7 @@ pub fn check(tree: &Tree, catalog: &dyn ToolCatalog) -> Checked {
         awaited: Vec::new(),
         calls: 0,
         suggestions: 0,
+        lenient: tree.unbalanced,
         started: false,
         workflow: None,
         name: None,
@@ -102,6 +103,8 @@ struct Checker<'t> {
     calls: usize,
     /// How many names were compared with all others, which is bounded.
     suggestions: usize,
+    /// A name that is bound twice is not reported, since the branches are not known.
+    lenient: bool,
     /// A step came already.
     started: bool,
     workflow: Option<Span>,

@@ -145,6 +145,7 @@ impl Checker<'_> {
                 Some(expression)
             }
             Err(error) => {
+                let raw = span.text(self.source);
                 let code = if error.too_complex {
                     Code::ExpressionTooComplex
                 } else {
@@ -156,6 +157,9 @@ impl Checker<'_> {
                     match code {
                         Code::ExpressionTooComplex => diagnostic
                             .with_help("bind parts of it with LET, or let a tool do the work"),
+                        _ if raw.contains("${") => diagnostic.with_help(
+                            "names stand for themselves in an expression, without `${` and `}`",
+                        ),
                         _ => diagnostic
                             .with_help("this is a CEL expression, such as `size(files) > 0`"),
                     };
@@ -167,7 +171,7 @@ impl Checker<'_> {
 
     /// The span of the character `offset` bytes into `span`, or of its last one.
     fn character(&self, span: Span, offset: usize) -> Option<Span> {
-        let text = span.text(self.source);
+        let text = span.text(self.source).trim_end();
         let (at, character) = text
             .char_indices()
             .take_while(|&(at, _)| at <= offset)
@@ -176,8 +180,21 @@ impl Checker<'_> {
         Some(Span::new(start, start + character.len_utf8()))
     }
 
+    /// The name in scope that was meant. Only the first unbound names are compared with all
+    /// others, so that a program full of them stays cheap.
+    fn nearest_name(&self, name: &str) -> Option<String> {
+        if self.reported_names.len() >= 100 {
+            return None;
+        }
+        nearest(name, self.scope.usable()).map(str::to_owned)
+    }
+
     /// Reports `name` unless it is bound here; one that is not is reported once.
     pub(super) fn use_name(&mut self, name: &str, span: Span) {
+        // Where a block is left open, where names are bound is a guess.
+        if self.tree.unbalanced && self.bindings.contains_key(name) {
+            return;
+        }
         let found = self.scope.find(name);
         let diagnostic = match found {
             Some(entry) if entry.sibling => {
@@ -219,8 +236,7 @@ impl Checker<'_> {
                     diagnostic
                         .with_label(tried, "the TRY binds it, and it has failed here")
                         .with_help("bind it before the TRY")
-                } else if let Some(meant) = nearest(name, self.scope.usable()) {
-                    let meant = meant.to_owned();
+                } else if let Some(meant) = self.nearest_name(name) {
                     let diagnostic = diagnostic.with_help(format!("did you mean `{meant}`?"));
                     // The span may have a `$` before the name, or be that of an expression.
                     if span.text(self.source).ends_with(name) {
@@ -280,13 +296,27 @@ impl Checker<'_> {
     }
 }
 
+/// What is wrong with a bare word that starts with `${` and is no expression as a whole.
 fn unclosed_bare(word: &Word, raw: &str) -> Diagnostic {
-    let message = format!(
-        "the interpolation `{}` is not closed in its word",
-        shown(raw)
-    );
-    Diagnostic::error(Code::UnclosedInterpolation, word.span(), message)
-        .with_help("write it without blanks, or in double quotes as text")
+    if interpolation_end(raw.as_bytes(), 0).is_none() {
+        let open = Span {
+            end: word.span().start + 2,
+            ..word.span()
+        };
+        return Diagnostic::error(
+            Code::UnclosedInterpolation,
+            open,
+            "this `${` has no `}` on its line",
+        )
+        .with_help("close it, or write `\\${` for the characters");
+    }
+    let message = format!("text follows the `}}` of `{}`", shown(raw));
+    let diagnostic = Diagnostic::error(Code::UnclosedInterpolation, word.span(), message)
+        .with_help("put the whole word into double quotes");
+    if raw.contains(['"', '\\']) {
+        return diagnostic;
+    }
+    diagnostic.with_fix(word.span(), format!("\"{raw}\""))
 }
 
 /// What makes `word` doubtful as a whole, so that the rest of its line is not looked at.

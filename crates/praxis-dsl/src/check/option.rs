@@ -49,6 +49,17 @@ impl Checker<'_> {
         false
     }
 
+    /// The same for a word of a text, which may start with `@` unless it is nearly an option.
+    pub(super) fn no_misspelt_option(&mut self, word: &Word) -> bool {
+        let source = self.source;
+        let near = word.is_bare()
+            && word.span().text(source).starts_with('@')
+            && word.split_assignment(source).is_some_and(|(name, _)| {
+                nearest(&name.text(source)[1..], StepOption::NAMES).is_some()
+            });
+        !near || self.no_step_option(word)
+    }
+
     /// The options of the call with the number `number`, its `@id` and its `@agent`.
     pub(super) fn step_options(
         &mut self,

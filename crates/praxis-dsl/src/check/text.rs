@@ -112,17 +112,14 @@ pub(super) fn glued(word: &Word, source: &str) -> Option<Diagnostic> {
         .rfind(['\n', ' ', '\t'])
         .map_or(0, |at| at + 1);
     let json = source[line..].starts_with(['[', '{']);
-    let (span, message, help) = if json {
-        let span = Span::new(start, start + 1);
+    let first = source[start..].chars().next().map_or(0, char::len_utf8);
+    let (message, help) = if json {
         (
-            span,
             "a quote opens in the middle of a word",
             "put the whole JSON value into single quotes",
         )
     } else if word.is_bare() {
-        let span = Span::new(start, start + 1);
         (
-            span,
             "text follows a closing quote",
             "put a blank between them, or all of it into the quotes",
         )
@@ -133,11 +130,8 @@ pub(super) fn glued(word: &Word, source: &str) -> Option<Diagnostic> {
         } else {
             "put a blank before it, or write `\\\"` for the character"
         };
-        (
-            Span::new(start, start + 1),
-            "a quote opens in the middle of a word",
-            help,
-        )
+        ("a quote opens in the middle of a word", help)
     };
+    let span = Span::new(start, start + first);
     Some(Diagnostic::error(Code::QuoteInWord, span, message).with_help(help))
 }

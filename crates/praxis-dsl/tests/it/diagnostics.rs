@@ -26,7 +26,13 @@ fn words() {
     check("CALL sa\u{200b}y a", "P0006 \u{200b}");
     check("CALL say a\u{200d}b \"a\u{200b}b\"", "");
     check("CALL say \"a ${b\"", "P0007 ${");
-    check("CALL say ${a + b}", "P0007 ${a");
+    check("CALL say ''\u{feff}x", "P0005 \u{feff}");
+    check("CALL say ${a + b", "P0007 ${");
+    check("CALL say ${'a}", "P0004 '");
+    check("INPUT a\nCALL say ${a}/b", "P0007 ${a}/b");
+    check("CALL say ${a + b}", "P0401 a\nP0401 b");
+    check("INPUT a\nIF ${a} > 1\nENDIF", "P0008 $");
+    check("CALL say ${1 + }", "P0008 +");
     check("CALL say \"${1 +}\"", "P0008 +");
     check("CALL say \"${nothing_like(1)}\"", "P0008 nothing_like(1)");
     check(
@@ -50,6 +56,24 @@ fn structure() {
     check("PARALEL\nCALL ping\nEND_PARALLEL", "P0101 PARALEL");
     check("FI true\nCALL ping\nELSE\nCALL ping\nENDIF", "P0101 FI");
     check("END_FOR", "P0103 END_FOR");
+    // What was meant shows in what follows, with and without indentation.
+    check(
+        "PARALLEL\nPARALEL\nCALL ping\nEND_PARALLEL\nCALL ping\nEND_PARALLEL",
+        "P0101 PARALEL",
+    );
+    check("INPUT xs\nFRO x IN $xs\nCALL say $x\nEND_FOR", "P0101 FRO");
+    check(
+        "INPUT xs\nPARALLEL FRO x IN $xs\nCALL say $x\nEND_FOR",
+        "P0101 FRO",
+    );
+    check("IF true\nPARALLEL\nCALL ping\nENDIF\nENDIF", "P0104 ENDIF");
+    check("IF true\n  IF true\n    CALL ping\nENDIF", "P0102 IF");
+    check(
+        "IF true\nSEQUENCE\nCALL ping\nELSE\nCALL ping\nENDIF",
+        "P0102 SEQUENCE",
+    );
+    check("IF true\nLET x = 1\nELES\nLET x = 2\nENDIF", "P0101 ELES");
+    check("INPTU x\nLTE y = $x\nCALL say $y", "P0101 INPTU\nP0101 LTE");
     check(
         "PARALLEL\nCALL ping\nEND_FOR\nEND_PARALLEL",
         "P0103 END_FOR",
@@ -90,6 +114,8 @@ fn surplus_and_places() {
     check("SEQUENCE\nCALL ping\nEND_SEQUENCE now", "P0112 now");
     check("IF true\nELSE now\nENDIF", "P0112 now");
     check("LET x = a b", "P0112 b");
+    check("LET x = 1 + 1", "P0112 + 1");
+    check("LET x = \"a\" + 'b'", "P0112 + 'b'");
     check("INPUT x = a b", "P0112 b");
     check("RETURN a b", "P0112 b");
     check("WORKFLOW w lonely", "P0112 lonely");
@@ -158,6 +184,8 @@ fn tools() {
 #[test]
 fn step_options() {
     check("CALL ping @timout=5s", "P0301 @timout");
+    check("CALL say now @timout=5s", "P0301 @timout");
+    check("CALL say mail @bob=x", "");
     check("CALL ping @timeout", "P0302 @timeout");
     check("CALL ping @timeout=5d", "P0302 @timeout=5d");
     check("CALL ping @timeout=0", "P0302 @timeout=0");
@@ -214,6 +242,17 @@ fn help_and_fixes_mend_the_program() {
             "LET names = 1\nCALL probe $names",
         ),
         ("LET $x = 1", "LET x = 1"),
+        (
+            "INPUT files = []\nLET n = size(files) + 1",
+            "INPUT files = []\nLET n = ${size(files) + 1}",
+        ),
+        (
+            "INPUT files = []\nRETURN {'files': size(files)}",
+            "INPUT files = []\nRETURN ${{'files': size(files)}}",
+        ),
+        ("LET pair = {\"a\": [1, 2]}", "LET pair = '{\"a\": [1, 2]}'"),
+        ("INPUT a\nCALL say ${a}/b", "INPUT a\nCALL say \"${a}/b\""),
+        ("IF true\nCALL ping\nEDNIF", "IF true\nCALL ping\nENDIF"),
         ("CALL sa\u{200b}y x", "CALL say x"),
         ("LET x = 1\nCALL say \"$x\"", "LET x = 1\nCALL say \"${x}\""),
     ] {

@@ -81,7 +81,7 @@ fn a_hundred_thousand_lines() {
 /// machine is shared, and a quadratic step would take 64 times.
 #[test]
 fn time_grows_with_the_length() {
-    let shapes: [fn(usize) -> String; 9] = [
+    let shapes: [fn(usize) -> String; 18] = [
         |size| " ".repeat(size),
         |size| format!("CALL say {}", "\"${\" ".repeat(size / 5)),
         |size| format!("CALL say \"{}", "${".repeat(size / 2)),
@@ -98,6 +98,31 @@ fn time_grows_with_the_length() {
         |size| format!("IF true\n{}ENDIF\n", "ELIF true\n".repeat(size / 100)),
         |size| "PARALEL\n".repeat(size / 32),
         |size| format!("CALL say {}", "\\".repeat(size)),
+        |size| format!("CALL say {}", "${a ".repeat(size / 4)),
+        |size| {
+            format!(
+                "CALL say --{}={}",
+                "a".repeat(size / 2),
+                "${x}=".repeat(size / 10)
+            )
+        },
+        |size| "PARALEL\nCALL a\nEND_PARALLEL\n".repeat(size / 28),
+        |size| "FOR x IN [1]\nCALL a\nEND_IF\n".repeat(size / 26),
+        |size| "IF a\nPARALLEL\nCALL b\nELSE\nENDIF\n".repeat(size / 32),
+        |size| "TRY\nCATCH\nCATCH\n".repeat(size / 16),
+        |size| {
+            format!(
+                "{}IF a\n{}ENDIF\n",
+                " ".repeat(size / 2),
+                "ELSE\n".repeat(size / 10)
+            )
+        },
+        |size| "LET x = a + b\n".repeat(size / 14),
+        |size| {
+            (0..size / 24)
+                .map(|n| format!("LET name{n} = $nmae{n}\n"))
+                .collect()
+        },
     ];
     for (index, shape) in shapes.into_iter().enumerate() {
         let time = |size: usize| {

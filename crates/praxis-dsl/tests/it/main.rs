@@ -5,6 +5,7 @@ mod diagnostics;
 mod docs;
 mod expressions;
 mod limits;
+mod mutations;
 mod names;
 mod program;
 mod properties;

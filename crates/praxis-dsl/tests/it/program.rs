@@ -61,6 +61,20 @@ fn arguments_have_names_and_types() {
     check("probe $n", json!({"v": 5}));
     check("probe $o.list[-1]", json!({"v": 3}));
     check("probe ${n*2+size(o.list)}", json!({"v": 13}));
+    check("probe ${ n * 2 + size( o.list ) }", json!({"v": 13}));
+    check(
+        "probe ${{'a b': n, \"c\": {'}': t}}}",
+        json!({"v": {"a b": 5, "c": {"}": "text"}}}),
+    );
+    check(
+        "probe --v ${ 'it\\'s ' + t } @id=x",
+        json!({"v": "it's text"}),
+    );
+    check("probe --v=${ n > 3 && t != 'a b' }", json!({"v": true}));
+    check(
+        "say sum: ${n + 1} of ${ t }",
+        json!({"text": "sum: 6 of text"}),
+    );
     check("probe \"${n}\"", json!({"v": "5"}));
     check(
         "probe --v=\"${t} and ${o.list}\"",
