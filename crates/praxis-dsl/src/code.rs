@@ -59,7 +59,7 @@ codes! {
     QuoteInWord = "P0005", "a quote opens in the middle of a word",
         "A quote makes a word of its own. Put a blank before it, quote the whole word, or write `\\'` or `\\\"` for the character. Only the value of `--name=\"…\"` and `@name=\"…\"` may follow its sign at once.";
     OddCharacter = "P0006", "a character that cannot be seen or does not belong here",
-        "Zero-width characters, bidirectional controls and other control characters make two words look alike, so keywords, names and bare words do not take them. Delete the character, or quote the word if it is data.";
+        "Zero-width characters, bidirectional controls and other control characters make two words look alike, so keywords and names take none of them, and bare words take no controls. Delete the character, or quote the word if it is data.";
     UnclosedInterpolation = "P0007", "an interpolation is not closed",
         "`${`, in double quotes or at the start of a bare word, opens an expression that ends with `}` on the same line. Close it, or write `\\${` for the characters. A bare word is the expression as a whole; with text around it, it stands in double quotes.";
     InvalidExpression = "P0008", "an expression does not compile",

@@ -8,6 +8,9 @@ use crate::checked::{Operand, Piece, Reference, Segment};
 use crate::diagnostic::shown;
 use crate::expression::{EvaluateError, type_name, unbound};
 
+/// The size of a text with `${…}` in it, in bytes.
+const MAX_TEXT_BYTES: usize = 64 << 20;
+
 impl Operand {
     /// The names it refers to, in order; one that is used twice comes twice.
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -35,8 +38,8 @@ impl Operand {
     ///
     /// # Errors
     ///
-    /// A name without a value, a key or index that is not there (the error says what is), or
-    /// an expression that fails.
+    /// A name without a value, a key or index that is not there (the error says what is), an
+    /// expression that fails, or a text of more than 64 MiB.
     pub fn resolve(&self, lookup: &dyn Fn(&str) -> Option<Value>) -> Result<Value, EvaluateError> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
@@ -51,6 +54,10 @@ impl Operand {
                             Value::String(text) => out.push_str(&text),
                             other => out.push_str(&other.to_string()),
                         },
+                    }
+                    if out.len() > MAX_TEXT_BYTES {
+                        let message = format!("the text has more than {MAX_TEXT_BYTES} bytes");
+                        return Err(EvaluateError::new(message));
                     }
                 }
                 Ok(Value::String(out))

@@ -1,5 +1,6 @@
 //! Conditions and interpolations: CEL expressions over the bound names.
 
+mod budget;
 mod convert;
 mod names;
 pub(crate) mod shape;
@@ -11,6 +12,7 @@ use cel::parser::PrattParser;
 use cel::{Context, Env, ExecutionError, IdedExpr, ParseErrors};
 use serde_json::Value;
 
+use self::budget::Uses;
 use self::names::Refused;
 use crate::diagnostic::shown;
 
@@ -30,6 +32,7 @@ struct Inner {
     source: String,
     tree: IdedExpr,
     names: Vec<String>,
+    uses: Uses,
 }
 
 /// Why an expression does not compile.
@@ -107,7 +110,7 @@ impl Expression {
         }
         let text = shape::without_dollars(source);
         // The other parser of the crate needs some hundred KiB of stack for each bracket.
-        let tree = PrattParser::new()
+        let mut tree = PrattParser::new()
             .max_recursion_depth(u16::MAX)
             .parse(&text)
             .map_err(|errors| parse_error(source, &errors))?;
@@ -122,12 +125,14 @@ impl Expression {
                 )
             }
         })?;
+        let uses = budget::guard(&mut tree);
         let source = source.to_owned();
         Ok(Self {
             inner: Arc::new(Inner {
                 source,
                 tree,
                 names,
+                uses,
             }),
         })
     }
@@ -148,20 +153,33 @@ impl Expression {
     /// # Errors
     ///
     /// A name without a value, operands of types that do not go together, a missing key, an
-    /// index out of range, a result that JSON cannot hold or of more than 64 MiB.
+    /// index out of range, a result that JSON cannot hold or of more than 64 MiB, values of more
+    /// than 128 MiB each counted as often as it is named, or comprehensions of more than a million
+    /// rounds (a round over large values counts as several).
     pub fn evaluate(&self, lookup: &dyn Fn(&str) -> Option<Value>) -> Result<Value, EvaluateError> {
         let Inner {
             source,
             tree,
             names,
+            uses,
         } = &*self.inner;
-        let mut context = Context::with_env(Arc::clone(&LANGUAGE));
-        for name in names {
-            let value = lookup(name).ok_or_else(|| unbound(name))?;
-            context.add_variable_from_value(name.as_str(), convert::to_cel(&value));
-        }
         let failed =
             |message: String| EvaluateError::new(format!("`{}`: {message}", shown(source)));
+        let mut values = Vec::with_capacity(names.len());
+        for name in names {
+            let value = lookup(name).ok_or_else(|| unbound(name))?;
+            values.push((name.as_str(), weight(&value) as u64, value));
+        }
+        let weight_of = |name: &str| {
+            let found = values.iter().find(|(known, ..)| *known == name);
+            found.map_or(0, |(_, weight, _)| *weight)
+        };
+        uses.admit(&weight_of).map_err(failed)?;
+        let mut context = Context::with_env(Arc::clone(&LANGUAGE));
+        uses.count(&mut context, &weight_of);
+        for (name, _, value) in &values {
+            context.add_variable_from_value(*name, convert::to_cel(value));
+        }
         let value = cel::Value::resolve(tree, &context).map_err(|error| failed(explain(&error)))?;
         let json = convert::to_json(&value).map_err(failed)?;
         if weight(&json) > MAX_RESULT_BYTES {
@@ -254,6 +272,9 @@ fn parse_error(source: &str, errors: &ParseErrors) -> ExpressionError {
 fn explain(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("there is no key `{}`", shown(key)),
+        ExecutionError::FunctionError { function, message } if function == budget::RANGE => {
+            message.clone()
+        }
         ExecutionError::UndeclaredReference(name) => format!("`{}` is not known", shown(name)),
         ExecutionError::NoSuchOverload(overload) => {
             let name = overload.function().trim_matches('_');

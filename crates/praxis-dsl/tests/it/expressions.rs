@@ -157,3 +157,69 @@ fn what_is_too_large_is_refused() {
     let nested = "xs.map(x, xs.map(y, xs.map(z, 1)))";
     assert!(refused(nested).too_complex);
 }
+
+#[test]
+fn evaluation_is_bounded() {
+    let numbers: Value = (0..3000).collect();
+    let text = Value::String("x".repeat(9 << 20));
+    let fails = |source: &str, value: &Value| {
+        let expression = Expression::compile(source).unwrap();
+        expression
+            .evaluate(&|_| Some(value.clone()))
+            .unwrap_err()
+            .to_string()
+    };
+    let error = fails("a.map(x, a.map(y, x * y))", &numbers);
+    assert!(error.contains("1000000 rounds"), "{error}");
+    let error = fails("a+a+a+a+a+a+a+a+a+a+a+a+a+a+a+a", &text);
+    assert!(error.contains("134217728"), "{error}");
+    let error = fails(
+        "[1,2,3,4].map(x, [1,2,3,4].map(y, a + a)).size() + a.size()",
+        &text,
+    );
+    assert!(error.contains("rounds"), "{error}");
+    let expression =
+        Expression::compile("a.filter(x, x % 2 == 0).map(x, x + size(a)).size()").unwrap();
+    assert_eq!(
+        expression.evaluate(&|_| Some(numbers.clone())).unwrap(),
+        1500
+    );
+}
+
+#[test]
+fn the_keys_of_a_map_come_in_order() {
+    let map = serde_json::json!({ "d": 4, "a": 1, "c": 3, "b": 2 });
+    let value = |source: &str| {
+        let expression = Expression::compile(source).unwrap();
+        expression.evaluate(&|_| Some(map.clone())).unwrap()
+    };
+    for _ in 0..20 {
+        assert_eq!(
+            value("m.map(k, k)"),
+            serde_json::json!(["a", "b", "c", "d"])
+        );
+        assert_eq!(
+            value("m.map(k, m[k] > 1, m[k])"),
+            serde_json::json!([2, 3, 4])
+        );
+        assert_eq!(value("m.filter(k, k < 'c')"), serde_json::json!(["a", "b"]));
+    }
+    assert_eq!(value("m.exists(k, k == 'c') && !m.all(k, m[k] > 1)"), true);
+}
+
+#[test]
+fn a_text_of_many_texts_is_bounded() {
+    let tree = praxis_dsl::parse("LET a = 1\nLET b = \"${a}${a}${a}${a}${a}${a}${a}${a}\"\n");
+    let program = praxis_dsl::check(&tree, &praxis_dsl::NoTools)
+        .program
+        .unwrap();
+    let praxis_dsl::checked::NodeKind::Let { value, .. } = &program.body[1].kind else {
+        panic!("a LET")
+    };
+    let text = Value::String("x".repeat(9 << 20));
+    let error = value
+        .resolve(&|_| Some(text.clone()))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("67108864"), "{error}");
+}
