@@ -262,7 +262,7 @@ impl Parser<'_> {
                     span,
                     format!("{name} stands outside of {owner}"),
                 )
-                .with_help(format!("{name} belongs directly into an {owner} block"));
+                .with_help(format!("{name} belongs directly inside {owner}"));
                 if let Some(open) = self.open.last() {
                     let label = self.head_span(open.line);
                     let text = format!("this {} is open here", open.keyword.as_str());
