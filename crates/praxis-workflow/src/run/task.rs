@@ -1,10 +1,11 @@
 //! The tasks of steps: their attempts, their time limit, and how their ends come back.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use slab::Slab;
@@ -74,17 +75,10 @@ impl Tasks {
             end: None,
             ends: Arc::clone(&self.ends),
         };
-        let task = tokio::spawn(async move {
-            let started = Instant::now();
-            report.ended(caught(work).await.unwrap_or_else(|payload| {
-                let error =
-                    StepError::new("panic", format!("the step panicked: {}", text(&*payload)));
-                TaskEnd {
-                    result: Err(error),
-                    attempts: 1,
-                    duration: started.elapsed(),
-                }
-            }));
+        let task = tokio::spawn(Caught {
+            work,
+            report,
+            started: Instant::now(),
         });
         slot.insert(Running {
             key,
@@ -156,12 +150,6 @@ struct Report {
     ends: Arc<Ends>,
 }
 
-impl Report {
-    fn ended(mut self, end: TaskEnd) {
-        self.end = Some(end);
-    }
-}
-
 impl Drop for Report {
     fn drop(&mut self) {
         let mut list = self
@@ -178,15 +166,39 @@ impl Drop for Report {
     }
 }
 
-async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
-    let mut work = pin!(work);
-    poll_fn(
-        |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-            Ok(poll) => poll.map(Ok),
-            Err(payload) => Err(payload).into(),
-        },
-    )
-    .await
+pin_project_lite::pin_project! {
+    /// Polls the work, catches its panic, and leaves the end in the report.
+    ///
+    /// A type of its own, since an async block would hold the work twice: as it was given and pinned.
+    struct Caught<F> {
+        #[pin]
+        work: F,
+        report: Report,
+        started: Instant,
+    }
+}
+
+impl<F: Future<Output = TaskEnd>> Future for Caught<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let end = match catch_unwind(AssertUnwindSafe(|| this.work.poll(context))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(end)) => end,
+            Err(payload) => {
+                let message = format!("the step panicked: {}", text(&*payload));
+                let result = Err(StepError::new("panic", message));
+                TaskEnd {
+                    result,
+                    attempts: 1,
+                    duration: this.started.elapsed(),
+                }
+            }
+        };
+        this.report.end = Some(end);
+        Poll::Ready(())
+    }
 }
 
 fn text(payload: &(dyn Any + Send)) -> &str {
