@@ -28,10 +28,16 @@ fn program(lines: usize) -> String {
 fn catalog() -> Catalog {
     let text = ParameterKind::Text;
     [
-        ToolSignature::new("list_files").optional("directory", text).optional("pattern", text),
-        ToolSignature::new("read_file").required("filename", text).optional("encoding", text),
+        ToolSignature::new("list_files")
+            .optional("directory", text)
+            .optional("pattern", text),
+        ToolSignature::new("read_file")
+            .required("filename", text)
+            .optional("encoding", text),
         ToolSignature::new("word_count").required("text", text),
-        ToolSignature::new("write_file").required("filename", text).rest("content"),
+        ToolSignature::new("write_file")
+            .required("filename", text)
+            .rest("content"),
         ToolSignature::new("probe")
             .optional("v", ParameterKind::Integer)
             .optional("cfg", ParameterKind::Object)
@@ -49,7 +55,11 @@ fn reading(criterion: &mut Criterion) {
         let source = program(lines);
         let words = source.split_ascii_whitespace().count();
         let checked = check(&parse(&source), &catalog);
-        assert!(checked.program.is_some(), "{:?}", checked.diagnostics.first());
+        assert!(
+            checked.program.is_some(),
+            "{:?}",
+            checked.diagnostics.first()
+        );
         group.throughput(Throughput::Bytes(source.len() as u64));
         group.bench_function(BenchmarkId::new("split", lines), |bencher| {
             bencher.iter(|| assert_eq!(black_box(&source).split_ascii_whitespace().count(), words));

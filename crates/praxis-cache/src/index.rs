@@ -1,6 +1,7 @@
 //! Which results, kept or still being made, a change would make stale.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::id_hasher::IdHasher;
 use crate::{CacheKey, KeyId, Policy, Resource, RunId};
 
-/// One result's place in the [`Index`], from before its run starts until its entry is gone.
+/// One result's place in the [`Index`], from before its run starts until its result is stored; one that has read something stays until its entry is gone.
 ///
 /// A change spoils the ticket, and a spoiled ticket's result is neither stored nor served.
 /// So a change during a run cannot slip between the run's end and the storing of its result.
@@ -18,7 +20,7 @@ use crate::{CacheKey, KeyId, Policy, Resource, RunId};
 pub(crate) struct Ticket {
     number: u64,
     state: Arc<State>,
-    index: Option<Arc<Index>>,
+    index: Arc<Index>,
 }
 
 #[derive(Debug)]
@@ -31,21 +33,6 @@ struct State {
 }
 
 impl Ticket {
-    /// A ticket that nothing can spoil, for entries outside of a cache.
-    pub(crate) fn detached(key: &CacheKey) -> Self {
-        Self {
-            number: 0,
-            state: Arc::new(State {
-                key: key.id(),
-                tool: 0,
-                run: RunId::named(""),
-                reads: Box::default(),
-                spoiled: AtomicBool::new(false),
-            }),
-            index: None,
-        }
-    }
-
     pub(crate) fn is_spoiled(&self) -> bool {
         self.state.spoiled.load(Ordering::Acquire)
     }
@@ -60,19 +47,15 @@ impl Ticket {
 
     /// Lets an external step of the run spoil the ticket, because a resource of it has no version.
     pub(crate) fn unversioned(&self) {
-        if let Some(index) = &self.index {
-            let mut tables = index.tables.lock();
-            let run = tables.unversioned.entry(self.state.run).or_default();
-            run.insert(self.number);
-        }
+        let mut tables = self.index.tables.lock();
+        let run = tables.unversioned.entry(self.state.run).or_default();
+        run.insert(self.number);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(index) = self.index.take() {
-            index.tables.lock().remove(self.number, &self.state);
-        }
+        self.index.tables.lock().remove(self.number, &self.state);
     }
 }
 
@@ -84,7 +67,7 @@ pub(crate) struct Index {
 #[derive(Debug, Default)]
 struct Tables {
     next: u64,
-    tickets: HashMap<u64, Arc<State>>,
+    tickets: HashMap<u64, Arc<State>, BuildHasherDefault<IdHasher>>,
     keys: BTreeSet<(KeyId, u64)>,
     /// Readers by normalised path: sorted, what lies below a path is one range.
     paths: BTreeMap<Box<str>, BTreeSet<u64>>,
@@ -104,7 +87,7 @@ impl Index {
         Ticket {
             number: self.tables.lock().insert(&state),
             state,
-            index: Some(Arc::clone(self)),
+            index: Arc::clone(self),
         }
     }
 
@@ -120,26 +103,26 @@ impl Index {
         tables.spoil(tables.unversioned.get(&run).into_iter().flatten().copied())
     }
 
-    pub(crate) fn key(&self, key: KeyId) -> Vec<KeyId> {
+    pub(crate) fn key(&self, key: KeyId) {
         let tables = self.tables.lock();
         let numbers = tables.keys.range((key, 0)..=(key, u64::MAX));
-        tables.spoil(numbers.map(|(_, number)| *number))
+        tables.spoil(numbers.map(|(_, number)| *number));
     }
 
     /// Spoils all of `tool`; looks at every ticket.
-    pub(crate) fn tool(&self, tool: &str) -> Vec<KeyId> {
+    pub(crate) fn tool(&self, tool: &str) {
         let tool = xxh3_64(tool.as_bytes());
         let tables = self.tables.lock();
         let of_tool = tables
             .tickets
             .iter()
             .filter(|(_, state)| state.tool == tool);
-        tables.spoil(of_tool.map(|(number, _)| *number))
+        tables.spoil(of_tool.map(|(number, _)| *number));
     }
 
-    pub(crate) fn all(&self) -> Vec<KeyId> {
+    pub(crate) fn all(&self) {
         let tables = self.tables.lock();
-        tables.spoil(tables.tickets.keys().copied())
+        tables.spoil(tables.tickets.keys().copied());
     }
 }
 

@@ -35,6 +35,7 @@ mod entry;
 mod error;
 mod fill;
 mod flight;
+mod id_hasher;
 mod index;
 mod key;
 mod memory_versions;
@@ -48,7 +49,7 @@ mod tool_cache;
 mod file_versions;
 
 pub use canonical::{MAX_DEPTH, MAX_KEY_BYTES};
-pub use clock::{Clock, ManualClock, MonotonicClock};
+pub use clock::{Clock, ManualClock, MonotonicClock, WallClock};
 pub use entry::Entry;
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "fs")]
@@ -59,5 +60,7 @@ pub use memory_versions::MemoryVersions;
 pub use policy::{Class, Policy, RunId};
 pub use resource::{NoVersions, Resource, Stamp, Version, Versions};
 pub use stats::Stats;
-pub use store::{MapStore, MokaStore, Store};
+#[cfg(feature = "moka")]
+pub use store::MokaStore;
+pub use store::{MapStore, QuickStore, Store};
 pub use tool_cache::{Hit, Outcome, ToolCache, ToolCacheBuilder};

@@ -10,9 +10,12 @@ use crate::flight::{Flights, Turn};
 use crate::index::Index;
 use crate::stats::Counters;
 use crate::{
-    CacheKey, Class, Clock, Entry, KeyId, KeyRef, MokaStore, MonotonicClock, Policy, Resource,
+    CacheKey, Class, Clock, Entry, KeyId, KeyRef, MonotonicClock, Policy, QuickStore, Resource,
     RunId, Stats, Store, Version, Versions,
 };
+
+/// How far a clock may go backwards before what it stored is held to be of another time.
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
 /// Remembers what tools answered, as long as the answer cannot have changed.
 ///
@@ -90,7 +93,7 @@ impl ToolCacheBuilder {
         self
     }
 
-    /// Keeps entries in `store` instead of a [`MokaStore`]; how many entries it keeps is then the store's own affair.
+    /// Keeps entries in `store` instead of a [`QuickStore`]; how many entries it keeps is then the store's own affair.
     #[must_use]
     pub fn store(mut self, store: impl Store + 'static) -> Self {
         self.store = Some(Box::new(store));
@@ -100,9 +103,9 @@ impl ToolCacheBuilder {
     /// The cache.
     pub fn build(self) -> ToolCache {
         let bounds = (self.max_entries, self.max_bytes);
-        let moka = || Box::new(MokaStore::new(bounds.0, bounds.1)) as Box<dyn Store>;
+        let memory = || Box::new(QuickStore::new(bounds.0, bounds.1)) as Box<dyn Store>;
         ToolCache {
-            store: self.store.unwrap_or_else(moka),
+            store: self.store.unwrap_or_else(memory),
             index: Arc::default(),
             counters: Arc::default(),
             clock: self
@@ -143,11 +146,11 @@ impl ToolCache {
     /// One read from a resource without versions holds in the run that stored it only, and is kept for that run.
     pub fn lookup(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
         let hit = self.find(key, run, versions);
-        let counter = match hit {
-            Some(_) => &self.counters.hits,
-            None => &self.counters.misses,
-        };
-        counter.add(1);
+        let looks = self.counters.looks.own();
+        match hit {
+            Some(_) => looks.hits.add(1),
+            None => looks.misses.add(1),
+        }
         hit
     }
 
@@ -157,7 +160,7 @@ impl ToolCache {
             return None;
         }
         let now = self.clock.now();
-        if now >= entry.expires_at() {
+        if now >= entry.expires_at() || now + CLOCK_SLACK < entry.stored_at() {
             if self.drop_entry(&entry) {
                 self.counters.expired.add(1);
             }
@@ -180,6 +183,7 @@ impl ToolCache {
             self.drop_stale(&entry);
             return None;
         }
+        entry.touch();
         Some(Hit {
             value: Arc::clone(entry.value()),
             age: now.saturating_sub(entry.stored_at()),
@@ -231,7 +235,7 @@ impl ToolCache {
                         seat.end(Turn::Share(Arc::clone(&hit.value), Some(policy.run)));
                         return Ok(self.shared(hit.value));
                     }
-                    self.counters.misses.add(1);
+                    self.counters.looks.own().misses.add(1);
                     let fill = self.begin(key, policy, versions);
                     let value = Arc::new(work().await?);
                     match fill.land(&value) {
@@ -260,7 +264,7 @@ impl ToolCache {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Value, E>>,
     {
-        self.counters.misses.add(1);
+        self.counters.looks.own().misses.add(1);
         let fill = self.begin(key, policy, versions);
         let value = fill.store(work().await?);
         Ok(Outcome {
@@ -270,7 +274,7 @@ impl ToolCache {
     }
 
     fn shared(&self, value: Arc<Value>) -> Outcome {
-        self.counters.hits.add(1);
+        self.counters.looks.own().hits.add(1);
         Outcome {
             value,
             cached: true,
@@ -305,19 +309,34 @@ impl ToolCache {
 
     /// Forgets the answer for `key`.
     pub fn invalidate(&self, key: KeyRef<'_>) {
-        self.forget(&self.index.key(key.id()));
+        self.index.key(key.id());
+        match self.store.get(key.id()) {
+            Some(entry) => self.drop_stale(&entry),
+            None => self.store.remove(key.id()),
+        }
     }
 
     /// Forgets all answers of `tool`; looks at every entry.
     pub fn invalidate_tool(&self, tool: &str) {
-        self.forget(&self.index.tool(tool));
+        self.index.tool(tool);
+        self.retain(|entry| entry.key().tool() != tool);
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
-        let keys = self.index.all();
-        self.forget(&keys);
+        self.index.all();
+        self.retain(|_| false);
         self.store.clear();
+    }
+
+    fn retain(&self, keep: impl Fn(&Entry) -> bool) {
+        self.store.retain(&mut |entry| {
+            let kept = keep(entry);
+            if !kept && entry.retire() {
+                self.counters.invalidated.add(1);
+            }
+            kept
+        });
     }
 
     /// What the cache did and holds.
