@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::index::Ticket;
+use crate::index::{Index, Ticket};
 use crate::stats::Counters;
 use crate::{CacheKey, Resource, RunId, Version};
 
@@ -24,6 +24,8 @@ pub struct Entry {
     counters: Option<Arc<Counters>>,
     accesses: AtomicU32,
     retired: AtomicBool,
+    /// Read back from where another process may have stored it, and not taken over by the cache yet.
+    foreign: bool,
 }
 
 /// What a result was read from.
@@ -59,6 +61,7 @@ impl Entry {
             counters: None,
             accesses: AtomicU32::new(0),
             retired: AtomicBool::new(false),
+            foreign: false,
         }
     }
 
@@ -113,6 +116,30 @@ impl Entry {
     /// Counted from lengths and the sizes of types, so that spare capacity, half-empty map nodes and the allocator's rounding are missing.
     pub fn weight_bytes(&self) -> u64 {
         self.weight_bytes
+    }
+
+    #[cfg(feature = "disk")]
+    pub(crate) fn foreign(mut self) -> Self {
+        self.foreign = true;
+        self
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// The same entry with a place in the cache's own index; `None` if what it read was written to since.
+    pub(crate) fn adopted(&self, index: &Arc<Index>) -> Option<Self> {
+        let reads = match &self.reads {
+            None => None,
+            Some(reads) => Some(Reads {
+                ticket: index.adopt(&self.key, &reads.ticket, self.stored_at())?,
+                versions: reads.versions.clone(),
+            }),
+        };
+        let (key, value) = (self.key.clone(), Arc::clone(&self.value));
+        let lifetime = self.stored_at()..self.expires_at();
+        Some(Self::landed(key, value, lifetime, self.run, reads))
     }
 
     pub(crate) fn touch(&self) {

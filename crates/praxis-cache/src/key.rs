@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -30,6 +32,15 @@ pub struct KeyId(pub u128);
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = ParseIntError;
+
+    /// Reads what `Display` writes: hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
     }
 }
 

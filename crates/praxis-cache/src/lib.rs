@@ -33,6 +33,7 @@ mod canonical;
 mod clock;
 mod entry;
 mod error;
+mod explain;
 mod fill;
 mod flight;
 mod id_hasher;
@@ -52,6 +53,7 @@ pub use canonical::{MAX_DEPTH, MAX_KEY_BYTES};
 pub use clock::{Clock, ManualClock, MonotonicClock, WallClock};
 pub use entry::Entry;
 pub use error::{Error, ErrorKind};
+pub use explain::{Explanation, Freshness};
 #[cfg(feature = "fs")]
 pub use file_versions::FileVersions;
 pub use fill::Fill;
@@ -62,5 +64,7 @@ pub use resource::{NoVersions, Resource, Stamp, Version, Versions};
 pub use stats::Stats;
 #[cfg(feature = "moka")]
 pub use store::MokaStore;
-pub use store::{MapStore, QuickStore, Store};
+#[cfg(feature = "disk")]
+pub use store::{DiskError, DiskErrorKind, DiskStore};
+pub use store::{LayeredStore, MapStore, QuickStore, Store};
 pub use tool_cache::{Hit, Outcome, ToolCache, ToolCacheBuilder};

@@ -1,6 +1,9 @@
 //! Where entries are kept.
 
 pub mod conformance;
+#[cfg(feature = "disk")]
+mod disk;
+mod layered;
 mod map;
 #[cfg(feature = "moka")]
 mod moka;
@@ -8,6 +11,9 @@ mod quick;
 
 use std::sync::Arc;
 
+#[cfg(feature = "disk")]
+pub use self::disk::{DiskError, DiskErrorKind, DiskStore};
+pub use self::layered::LayeredStore;
 pub use self::map::MapStore;
 #[cfg(feature = "moka")]
 pub use self::moka::MokaStore;
