@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use praxis_cache::{
-    CacheKeyBuilder, Entry, FileVersions, KeyId, MapStore, MokaStore, NoVersions, Policy, Resource,
-    RunId, Store, ToolCache,
+    CacheKeyBuilder, Entry, FileVersions, KeyId, MapStore, MokaStore, NoVersions, Policy,
+    QuickStore, Resource, RunId, Store, ToolCache,
 };
 use serde_json::{Map, Value, json};
 
@@ -148,9 +148,11 @@ fn stores(criterion: &mut Criterion) {
     let entry = Arc::new(Entry::new(key.clone(), Arc::new(answer())));
     let moka = MokaStore::new(10_000, 64 << 20);
     let boxed: Box<dyn Store> = Box::new(moka.clone());
+    let quick: Box<dyn Store> = Box::new(QuickStore::new(10_000, 64 << 20));
     let map: Box<dyn Store> = Box::<MapStore>::default();
     moka.insert(key.id(), Arc::clone(&entry));
-    map.insert(key.id(), entry);
+    map.insert(key.id(), Arc::clone(&entry));
+    quick.insert(key.id(), entry);
 
     let mut group = criterion.benchmark_group("cache");
     group.bench_function("store_get/moka_static", |bencher| {
@@ -159,18 +161,20 @@ fn stores(criterion: &mut Criterion) {
     group.bench_function("store_get/moka_dyn", |bencher| {
         bencher.iter(|| boxed.get(black_box(key.id())).expect("a hit"));
     });
+    group.bench_function("store_get/quick_dyn", |bencher| {
+        bencher.iter(|| quick.get(black_box(key.id())).expect("a hit"));
+    });
     group.bench_function("store_get/map_dyn", |bencher| {
         bencher.iter(|| map.get(black_box(key.id())).expect("a hit"));
     });
     group.finish();
 }
 
+/// Both get a store that is full of other keys, work that is done at once, and one poll of it.
 fn miss(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
     let cache = ToolCache::default();
     let moka = moka::sync::Cache::<u128, Arc<Value>>::new(10_000);
+    let moka_future = moka::future::Cache::<u128, Arc<Value>>::new(10_000);
     let policy = Policy::pure(RunId::unique());
     let keys = CacheKeyBuilder::new("search_files");
     let mut number = 0_u64;
@@ -187,21 +191,68 @@ fn miss(criterion: &mut Criterion) {
             &mut next,
             |key| {
                 let work = || async { Ok::<_, ()>(Value::Null) };
-                let outcome = runtime.block_on(cache.get_or_run(&key, &policy, &NoVersions, work));
+                let outcome = at_once(cache.get_or_run(&key, &policy, &NoVersions, work));
                 assert!(!outcome.expect("no failure").cached);
             },
             criterion::BatchSize::SmallInput,
         );
     });
-    group.bench_function("miss/moka_get_with", |bencher| {
+    group.bench_function("miss/moka_get_with_sync", |bencher| {
         bencher.iter_batched(
             &mut next,
             |key| moka.get_with(key.id().0, || Arc::new(Value::Null)),
             criterion::BatchSize::SmallInput,
         );
     });
+    group.bench_function("miss/moka_get_with", |bencher| {
+        bencher.iter_batched(
+            &mut next,
+            |key| at_once(moka_future.get_with(key.id().0, async { Arc::new(Value::Null) })),
+            criterion::BatchSize::SmallInput,
+        );
+    });
     group.finish();
 }
 
-criterion_group!(benches, tool_call, read_entry, stores, miss);
+/// The output of a future that never waits.
+fn at_once<F: Future>(future: F) -> F::Output {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => panic!("nothing was there to wait for"),
+    }
+}
+
+/// Stores new keys in a full cache of each size: what it lets go must not cost more where there is more.
+fn set(criterion: &mut Criterion) {
+    let policy = Policy::pure(RunId::unique());
+    let keys = CacheKeyBuilder::new("search_files");
+    let mut group = criterion.benchmark_group("cache");
+    for capacity in [100_u64, 10_000] {
+        let cache = ToolCache::builder().max_entries(capacity).build();
+        let mut number = 0_u64;
+        let mut next = || {
+            number += 1;
+            let mut arguments = Map::new();
+            arguments.insert("number".into(), json!(number));
+            keys.key(&arguments).expect("small arguments")
+        };
+        for _ in 0..2 * capacity {
+            cache
+                .begin(&next(), &policy, &NoVersions)
+                .store(Value::Null);
+        }
+        group.bench_function(format!("set/full_{capacity}"), |bencher| {
+            bencher.iter_batched(
+                &mut next,
+                |key| cache.begin(&key, &policy, &NoVersions).store(Value::Null),
+                criterion::BatchSize::SmallInput,
+            );
+        });
+        assert!(cache.stats().entries <= capacity);
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tool_call, read_entry, stores, miss, set);
 criterion_main!(benches);

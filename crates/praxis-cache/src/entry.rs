@@ -1,11 +1,11 @@
 use std::mem::size_of;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::index::Ticket;
+use crate::index::{Index, Ticket};
 use crate::stats::Counters;
 use crate::{CacheKey, Resource, RunId, Version};
 
@@ -14,56 +14,59 @@ use crate::{CacheKey, Resource, RunId, Version};
 pub struct Entry {
     key: CacheKey,
     value: Arc<Value>,
-    stored_at: Duration,
-    expires_at: Duration,
-    /// In the order of the ticket's reads.
-    versions: Box<[Version]>,
+    /// Nanoseconds on the cache's clock, as is the next.
+    stored_at: u64,
+    expires_at: u64,
+    run: RunId,
     weight_bytes: u64,
-    ticket: Ticket,
+    /// Boxed, since most entries are of pure tools and have none.
+    reads: Option<Box<Reads>>,
     counters: Option<Arc<Counters>>,
+    accesses: AtomicU32,
     retired: AtomicBool,
+    /// Read back from where another process may have stored it, and not taken over by the cache yet.
+    foreign: bool,
+}
+
+/// What a result was read from.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    pub(crate) ticket: Ticket,
+    /// In the order of the ticket's reads.
+    pub(crate) versions: Box<[Version]>,
 }
 
 impl Entry {
     /// An entry of a pure result that never expires, for trying out a store.
     pub fn new(key: CacheKey, value: Arc<Value>) -> Self {
-        let ticket = Ticket::detached(&key);
-        Self {
-            weight_bytes: weigh(&key, &value, ticket.reads()),
-            key,
-            value,
-            stored_at: Duration::ZERO,
-            expires_at: Duration::MAX,
-            versions: Box::default(),
-            ticket,
-            counters: None,
-            retired: AtomicBool::new(false),
-        }
+        let lifetime = Duration::ZERO..Duration::MAX;
+        Self::landed(key, value, lifetime, RunId::named(""), None)
     }
 
-    pub(crate) fn of_ticket(
+    pub(crate) fn landed(
         key: CacheKey,
         value: Arc<Value>,
         lifetime: std::ops::Range<Duration>,
-        versions: Box<[Version]>,
-        ticket: Ticket,
+        run: RunId,
+        reads: Option<Reads>,
     ) -> Self {
         Self {
-            weight_bytes: weigh(&key, &value, ticket.reads()),
+            weight_bytes: weigh(&key, &value, reads.as_ref()),
             key,
             value,
-            stored_at: lifetime.start,
-            expires_at: lifetime.end,
-            versions,
-            ticket,
+            stored_at: nanoseconds(lifetime.start),
+            expires_at: nanoseconds(lifetime.end),
+            run,
+            reads: reads.map(Box::new),
             counters: None,
+            accesses: AtomicU32::new(0),
             retired: AtomicBool::new(false),
+            foreign: false,
         }
     }
 
     /// Counts the entry in until it is retired or dropped.
     pub(crate) fn counted(mut self, counters: &Arc<Counters>) -> Self {
-        counters.stores.add(1);
         counters.entries.add(1);
         counters.bytes.add(self.weight_bytes);
         self.counters = Some(Arc::clone(counters));
@@ -82,25 +85,30 @@ impl Entry {
 
     /// When the result was stored, on the cache's clock.
     pub fn stored_at(&self) -> Duration {
-        self.stored_at
+        Duration::from_nanos(self.stored_at)
     }
 
-    /// When the result expires, on the cache's clock.
+    /// When the result expires, on the cache's clock; one that never does is cut at some 584 years.
     pub fn expires_at(&self) -> Duration {
-        self.expires_at
+        Duration::from_nanos(self.expires_at)
     }
 
     /// The run that stored the result.
     pub fn run(&self) -> RunId {
-        self.ticket.run()
+        self.run
+    }
+
+    /// About how many calls it answered: calls at the very same moment may count as one.
+    pub fn accesses(&self) -> u32 {
+        self.accesses.load(Ordering::Relaxed)
     }
 
     /// The resources that the result was read from, with the version of each.
     pub fn reads(&self) -> impl Iterator<Item = (&Resource, Version)> {
-        self.ticket
-            .reads()
-            .iter()
-            .zip(self.versions.iter().copied())
+        self.reads.iter().flat_map(|reads| {
+            let versions = reads.versions.iter().copied();
+            reads.ticket.reads().iter().zip(versions)
+        })
     }
 
     /// The approximate memory of the entry: its key, its value with all that the value owns, its resources and a fixed overhead.
@@ -110,8 +118,41 @@ impl Entry {
         self.weight_bytes
     }
 
+    #[cfg(feature = "disk")]
+    pub(crate) fn foreign(mut self) -> Self {
+        self.foreign = true;
+        self
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// The same entry with a place in the cache's own index; `None` if what it read was written to since.
+    pub(crate) fn adopted(&self, index: &Arc<Index>) -> Option<Self> {
+        let reads = match &self.reads {
+            None => None,
+            Some(reads) => Some(Reads {
+                ticket: index.adopt(&self.key, &reads.ticket, self.stored_at())?,
+                versions: reads.versions.clone(),
+            }),
+        };
+        let (key, value) = (self.key.clone(), Arc::clone(&self.value));
+        let lifetime = self.stored_at()..self.expires_at();
+        Some(Self::landed(key, value, lifetime, self.run, reads))
+    }
+
+    pub(crate) fn touch(&self) {
+        // Two threads at once may count as one: an exact count would cost each hit a locked instruction.
+        let count = self.accesses.load(Ordering::Relaxed);
+        self.accesses
+            .store(count.saturating_add(1), Ordering::Relaxed);
+    }
+
     pub(crate) fn is_spoiled(&self) -> bool {
-        self.ticket.is_spoiled()
+        self.reads
+            .as_ref()
+            .is_some_and(|reads| reads.ticket.is_spoiled())
     }
 
     /// Counts the entry out; false if that was done before.
@@ -135,14 +176,20 @@ impl Drop for Entry {
     }
 }
 
-/// What an entry costs apart from what it owns: itself, its place in the store and in the index.
-const FIXED_BYTES: usize = size_of::<Entry>() + 320;
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
 
-fn weigh(key: &CacheKey, value: &Value, reads: &[Resource]) -> u64 {
-    let reads: usize = reads
-        .iter()
-        .map(|read| 2 * read.as_path().map_or(0, str::len) + size_of::<Resource>() + 100)
-        .sum();
+/// What an entry costs apart from what it owns: itself, its place in the store, and the counts of its key's and value's allocations.
+const FIXED_BYTES: usize = size_of::<Entry>() + 112;
+
+fn weigh(key: &CacheKey, value: &Value, reads: Option<&Reads>) -> u64 {
+    let reads: usize = reads.map_or(0, |reads| {
+        let own = |read: &Resource| {
+            2 * read.as_path().map_or(0, str::len) + size_of::<(Resource, Version)>() + 100
+        };
+        size_of::<Reads>() + 200 + reads.ticket.reads().iter().map(own).sum::<usize>()
+    });
     (FIXED_BYTES + key.as_ref().bytes().len() + reads + weigh_value(value)) as u64
 }
 

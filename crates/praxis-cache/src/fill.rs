@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::entry::Reads;
 use crate::index::Ticket;
 use crate::{CacheKey, Class, Entry, Policy, RunId, ToolCache, Version, Versions};
 
@@ -99,20 +100,27 @@ impl ToolCache {
     fn keep(&self, open: Open, value: &Arc<Value>) {
         let now = self.clock.now();
         let lifetime = now..now.saturating_add(open.ttl);
-        let id = open.key.id();
+        let (id, run) = (open.key.id(), open.ticket.run());
         let value = Arc::clone(value);
-        let entry = Entry::of_ticket(open.key, value, lifetime, open.before, open.ticket);
+        // A pure result has its place in the index only until it is stored.
+        let (pure, reads) = match open.class {
+            Class::Read => (None, Some((open.ticket, open.before))),
+            Class::Pure | Class::Never => (Some(open.ticket), None),
+        };
+        let reads = reads.map(|(ticket, versions)| Reads { ticket, versions });
+        let entry = Entry::landed(open.key, value, lifetime, run, reads);
         if entry.weight_bytes() > self.max_bytes {
             entry.retire();
             return;
         }
         let entry = Arc::new(entry.counted(&self.counters));
+        self.counters.stores.add(1);
         if let Some(earlier) = self.store.get(id) {
             earlier.retire();
         }
         self.store.insert(id, Arc::clone(&entry));
         // Whoever spoiled the ticket before the insert found nothing to remove.
-        if entry.is_spoiled() {
+        if entry.is_spoiled() || pure.is_some_and(|ticket| ticket.is_spoiled()) {
             self.drop_stale(&entry);
         }
     }

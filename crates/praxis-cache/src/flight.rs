@@ -2,19 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use crate::id_hasher::IdHasher;
 use crate::{CacheKey, KeyId, RunId};
 
 /// The keys that are being worked on.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
-    flying: Mutex<HashMap<KeyId, Flying>>,
+    flying: Mutex<Airspace>,
 }
+
+type Airspace = HashMap<KeyId, Flying, BuildHasherDefault<IdHasher>>;
 
 #[derive(Debug)]
 struct Flying {
@@ -84,7 +88,7 @@ impl Flights {
         })
     }
 
-    fn is_in_air(flying: &HashMap<KeyId, Flying>, flight: &Arc<Flight>) -> bool {
+    fn is_in_air(flying: &Airspace, flight: &Arc<Flight>) -> bool {
         flying
             .get(&flight.key.id())
             .is_some_and(|found| Arc::ptr_eq(&found.flight, flight))

@@ -1,16 +1,19 @@
 //! Which results, kept or still being made, a change would make stale.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::id_hasher::IdHasher;
 use crate::{CacheKey, KeyId, Policy, Resource, RunId};
 
-/// One result's place in the [`Index`], from before its run starts until its entry is gone.
+/// One result's place in the [`Index`], from before its run starts until its result is stored; one that has read something stays until its entry is gone.
 ///
 /// A change spoils the ticket, and a spoiled ticket's result is neither stored nor served.
 /// So a change during a run cannot slip between the run's end and the storing of its result.
@@ -18,6 +21,7 @@ use crate::{CacheKey, KeyId, Policy, Resource, RunId};
 pub(crate) struct Ticket {
     number: u64,
     state: Arc<State>,
+    /// None for what another process stored, until the cache takes it over.
     index: Option<Arc<Index>>,
 }
 
@@ -31,15 +35,16 @@ struct State {
 }
 
 impl Ticket {
-    /// A ticket that nothing can spoil, for entries outside of a cache.
-    pub(crate) fn detached(key: &CacheKey) -> Self {
+    /// The ticket of what another process stored; nothing can spoil it.
+    #[cfg(feature = "disk")]
+    pub(crate) fn detached(key: &CacheKey, run: RunId, reads: Vec<Resource>) -> Self {
         Self {
             number: 0,
             state: Arc::new(State {
                 key: key.id(),
                 tool: 0,
-                run: RunId::named(""),
-                reads: Box::default(),
+                run,
+                reads: reads.into(),
                 spoiled: AtomicBool::new(false),
             }),
             index: None,
@@ -60,17 +65,18 @@ impl Ticket {
 
     /// Lets an external step of the run spoil the ticket, because a resource of it has no version.
     pub(crate) fn unversioned(&self) {
-        if let Some(index) = &self.index {
-            let mut tables = index.tables.lock();
-            let run = tables.unversioned.entry(self.state.run).or_default();
-            run.insert(self.number);
-        }
+        let Some(index) = &self.index else {
+            return;
+        };
+        let mut tables = index.tables.lock();
+        let run = tables.unversioned.entry(self.state.run).or_default();
+        run.insert(self.number);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(index) = self.index.take() {
+        if let Some(index) = &self.index {
             index.tables.lock().remove(self.number, &self.state);
         }
     }
@@ -78,18 +84,69 @@ impl Drop for Ticket {
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
+    generation: AtomicU64,
     tables: Mutex<Tables>,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
     next: u64,
-    tickets: HashMap<u64, Arc<State>>,
+    tickets: HashMap<u64, Arc<State>, BuildHasherDefault<IdHasher>>,
     keys: BTreeSet<(KeyId, u64)>,
     /// Readers by normalised path: sorted, what lies below a path is one range.
     paths: BTreeMap<Box<str>, BTreeSet<u64>>,
     everything: BTreeSet<u64>,
     unversioned: HashMap<RunId, BTreeSet<u64>>,
+    written: Written,
+}
+
+/// When what was written last, for entries that are not in memory at the time.
+#[derive(Debug, Default)]
+struct Written {
+    paths: BTreeMap<Box<str>, Duration>,
+    everything: Option<Duration>,
+}
+
+/// More written paths than this are remembered as one write to everything.
+const MOST_WRITTEN_PATHS: usize = 10_000;
+
+impl Written {
+    fn note(&mut self, resource: &Resource, now: Duration) {
+        match resource.as_path() {
+            Some(path) if !path.is_empty() && self.paths.len() < MOST_WRITTEN_PATHS => {
+                self.paths.insert(path.into(), now);
+            }
+            _ => {
+                self.everything = Some(now);
+                self.paths.clear();
+            }
+        }
+    }
+
+    /// When something that overlaps `resource` was written last.
+    fn last(&self, resource: &Resource) -> Option<Duration> {
+        let Some(path) = resource.as_path().filter(|path| !path.is_empty()) else {
+            return self.paths.values().copied().max().max(self.everything);
+        };
+        let ancestors = path.match_indices('/').map(|(end, _)| &path[..end]);
+        let above = ancestors.chain([path]).filter_map(|at| self.paths.get(at));
+        let below = self.paths.range::<str, _>(below(path).bounds());
+        let below = below.map(|(_, at)| at);
+        above.chain(below).copied().max().max(self.everything)
+    }
+}
+
+/// The first and the last of what lies below a path: `0` is the byte after `/`, so this is exactly what starts with the path and a slash.
+struct Below(String, String);
+
+fn below(path: &str) -> Below {
+    Below(format!("{path}/"), format!("{path}0"))
+}
+
+impl Below {
+    fn bounds(&self) -> (Bound<&str>, Bound<&str>) {
+        (Bound::Included(&self.0), Bound::Excluded(&self.1))
+    }
 }
 
 impl Index {
@@ -108,9 +165,41 @@ impl Index {
         }
     }
 
+    /// A ticket for what another process stored at `stored_at`; `None` if it was written to since.
+    pub(crate) fn adopt(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        ticket: &Ticket,
+        stored_at: Duration,
+    ) -> Option<Ticket> {
+        let state = Arc::new(State {
+            key: key.id(),
+            tool: xxh3_64(key.tool().as_bytes()),
+            run: ticket.run(),
+            reads: ticket.reads().into(),
+            spoiled: AtomicBool::new(false),
+        });
+        let mut tables = self.tables.lock();
+        let written = |resource| tables.written.last(resource) >= Some(stored_at);
+        if state.reads.iter().any(written) {
+            return None;
+        }
+        Some(Ticket {
+            number: tables.insert(&state),
+            state,
+            index: Some(Arc::clone(self)),
+        })
+    }
+
+    /// Changes whenever something is invalidated by its key, its tool or as a whole.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// Spoils all that read something overlapping `resource`.
-    pub(crate) fn wrote(&self, resource: &Resource) -> Vec<KeyId> {
-        let tables = self.tables.lock();
+    pub(crate) fn wrote(&self, resource: &Resource, now: Duration) -> Vec<KeyId> {
+        let mut tables = self.tables.lock();
+        tables.written.note(resource, now);
         tables.spoil(tables.readers(resource))
     }
 
@@ -120,26 +209,29 @@ impl Index {
         tables.spoil(tables.unversioned.get(&run).into_iter().flatten().copied())
     }
 
-    pub(crate) fn key(&self, key: KeyId) -> Vec<KeyId> {
+    pub(crate) fn key(&self, key: KeyId) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         let tables = self.tables.lock();
         let numbers = tables.keys.range((key, 0)..=(key, u64::MAX));
-        tables.spoil(numbers.map(|(_, number)| *number))
+        tables.spoil(numbers.map(|(_, number)| *number));
     }
 
     /// Spoils all of `tool`; looks at every ticket.
-    pub(crate) fn tool(&self, tool: &str) -> Vec<KeyId> {
+    pub(crate) fn tool(&self, tool: &str) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         let tool = xxh3_64(tool.as_bytes());
         let tables = self.tables.lock();
         let of_tool = tables
             .tickets
             .iter()
             .filter(|(_, state)| state.tool == tool);
-        tables.spoil(of_tool.map(|(number, _)| *number))
+        tables.spoil(of_tool.map(|(number, _)| *number));
     }
 
-    pub(crate) fn all(&self) -> Vec<KeyId> {
+    pub(crate) fn all(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         let tables = self.tables.lock();
-        tables.spoil(tables.tickets.keys().copied())
+        tables.spoil(tables.tickets.keys().copied());
     }
 }
 
@@ -194,12 +286,8 @@ impl Tables {
         for at in ancestors.chain(["", path]) {
             found.extend(self.paths.get(at).into_iter().flatten());
         }
-        // `0` is the byte after `/`, so this is exactly what starts with the path and a slash.
-        let (first, last) = (format!("{path}/"), format!("{path}0"));
-        let below = self.paths.range::<str, _>((
-            Bound::Included(first.as_str()),
-            Bound::Excluded(last.as_str()),
-        ));
+        let below = below(path);
+        let below = self.paths.range::<str, _>(below.bounds());
         found.extend(below.flat_map(|(_, readers)| readers));
         found
     }

@@ -2,16 +2,18 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::canonical::{self, MAX_KEY_BYTES, Scratch};
-use crate::{Error, ErrorKind};
+use crate::Error;
+use crate::canonical::{self, Scratch};
 
 /// The layout of the key bytes; a change of it must change this, so that stored keys of another layout never match.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
 
 /// A scratch buffer that grew past this is given back, so that one huge key does not cost memory for ever.
 const KEEP_SCRATCH_BYTES: usize = 64 << 10;
@@ -30,6 +32,15 @@ pub struct KeyId(pub u128);
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = ParseIntError;
+
+    /// Reads what `Display` writes: hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
     }
 }
 
@@ -71,6 +82,21 @@ impl<'a> KeyRef<'a> {
         tool_section(self.bytes).unwrap_or_default()
     }
 
+    /// The tenant that the key was built for, if any.
+    pub fn tenant(&self) -> Option<&'a str> {
+        let rest = after_section(after_section(self.bytes.get(1..)?)?)?;
+        let (&has, rest) = rest.split_first()?;
+        let tenant = section_of(rest)?;
+        std::str::from_utf8(tenant).ok().filter(|_| has == 1)
+    }
+
+    /// The arguments that the key was built from; for people, since it builds them anew.
+    pub fn arguments(&self) -> Option<Map<String, Value>> {
+        let rest = after_section(after_section(self.bytes.get(1..)?)?)?;
+        let rest = after_section(after_section(rest.get(1..)?)?)?;
+        canonical::read_object(rest)
+    }
+
     /// An owned copy.
     pub fn to_key(&self) -> CacheKey {
         CacheKey {
@@ -82,9 +108,17 @@ impl<'a> KeyRef<'a> {
 
 fn tool_section(bytes: &[u8]) -> Option<&str> {
     let (&layout, rest) = bytes.split_first()?;
-    let (length, rest) = rest.split_first_chunk::<4>()?;
-    let tool = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    let tool = section_of(rest)?;
     std::str::from_utf8(tool).ok().filter(|_| layout == LAYOUT)
+}
+
+fn section_of(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
+fn after_section(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(4 + section_of(bytes)?.len()..)
 }
 
 /// An owned key; cheap to clone.
@@ -128,12 +162,12 @@ impl<'a> From<&'a CacheKey> for KeyRef<'a> {
 /// - the digest of its contract and of its program (its folder's bytes, or the image's id);
 /// - the tenant, for isolation: no tenant and an empty one differ;
 /// - the digest of the host variables that are passed to it;
-/// - the arguments, as canonical JSON.
+/// - the arguments, in a canonical form of JSON.
 ///
 /// Two keys are equal exactly if all five are.
 /// Argument objects are equal whatever the order of their members; names sort by their UTF-8 bytes.
 /// `1`, `1.0` and `"1"` differ, and so do `0.0` and `-0.0`, since a program can tell them apart.
-/// Integers from `i64::MIN` to `u64::MAX` are exact, floats are their shortest text that reads back the same.
+/// Integers from `i64::MIN` to `u64::MAX` are exact, floats are equal if their bits are.
 /// Text is taken as it is, without Unicode normalisation.
 /// If a build turns `serde_json/arbitrary_precision` on, numbers are compared as the text they were written in.
 ///
@@ -199,7 +233,7 @@ impl CacheKeyBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooDeep`] past [`MAX_DEPTH`](crate::MAX_DEPTH) levels, [`ErrorKind::TooLong`] past [`MAX_KEY_BYTES`].
+    /// [`ErrorKind::TooDeep`] past [`MAX_DEPTH`](crate::MAX_DEPTH) levels, [`ErrorKind::TooLong`] past [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     pub fn key(&self, arguments: &Map<String, Value>) -> Result<CacheKey, Error> {
         self.with_key(arguments, |key| key.to_key())
     }
@@ -216,11 +250,9 @@ impl CacheKeyBuilder {
     ) -> Result<R, Error> {
         // Taken rather than borrowed: `body` may build another key.
         let mut scratch = SCRATCH.take();
-        scratch.clear();
-        scratch.extend_from_slice(&self.prefix);
-        let result = check_length(scratch.written())
+        let result = scratch
+            .begin(&self.prefix)
             .and_then(|()| canonical::write_object(&mut scratch, arguments, 0))
-            .and_then(|()| check_length(scratch.written()))
             .map(|()| body(KeyRef::hash(scratch.written())))
             .map_err(|kind| Error::new(kind, &self.tool));
         if scratch.capacity() <= KEEP_SCRATCH_BYTES {
@@ -249,11 +281,4 @@ fn section(out: &mut Vec<u8>, bytes: &[u8]) {
     // A section past 4 GiB would wrap, but the whole prefix is refused long before that.
     out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     out.extend_from_slice(bytes);
-}
-
-fn check_length(bytes: &[u8]) -> Result<(), ErrorKind> {
-    if bytes.len() > MAX_KEY_BYTES {
-        return Err(ErrorKind::TooLong);
-    }
-    Ok(())
 }

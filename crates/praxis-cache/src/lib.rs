@@ -33,8 +33,10 @@ mod canonical;
 mod clock;
 mod entry;
 mod error;
+mod explain;
 mod fill;
 mod flight;
+mod id_hasher;
 mod index;
 mod key;
 mod memory_versions;
@@ -48,9 +50,10 @@ mod tool_cache;
 mod file_versions;
 
 pub use canonical::{MAX_DEPTH, MAX_KEY_BYTES};
-pub use clock::{Clock, ManualClock, MonotonicClock};
+pub use clock::{Clock, ManualClock, MonotonicClock, WallClock};
 pub use entry::Entry;
 pub use error::{Error, ErrorKind};
+pub use explain::{Explanation, Freshness};
 #[cfg(feature = "fs")]
 pub use file_versions::FileVersions;
 pub use fill::Fill;
@@ -59,5 +62,9 @@ pub use memory_versions::MemoryVersions;
 pub use policy::{Class, Policy, RunId};
 pub use resource::{NoVersions, Resource, Stamp, Version, Versions};
 pub use stats::Stats;
-pub use store::{MapStore, MokaStore, Store};
+#[cfg(feature = "moka")]
+pub use store::MokaStore;
+#[cfg(feature = "disk")]
+pub use store::{DiskError, DiskErrorKind, DiskStore};
+pub use store::{LayeredStore, MapStore, QuickStore, Store};
 pub use tool_cache::{Hit, Outcome, ToolCache, ToolCacheBuilder};

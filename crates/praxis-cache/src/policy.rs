@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::Resource;
 ///
 /// Results that were read from resources without versions are remembered within their run only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RunId(u128);
+pub struct RunId(pub(crate) u128);
 
 impl RunId {
     /// A run that no other call of this function in this process returns.
@@ -21,6 +22,12 @@ impl RunId {
     /// The run that the caller knows as `name`.
     pub fn named(name: &str) -> Self {
         Self(xxh3_128(name.as_bytes()))
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
     }
 }
 

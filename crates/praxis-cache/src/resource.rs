@@ -133,7 +133,7 @@ impl fmt::Display for Resource {
 
 /// A stamp that differs whenever a resource's content may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Stamp(u128);
+pub struct Stamp(pub(crate) u128);
 
 impl Stamp {
     /// A stamp from whatever identifies the content: an ETag, a revision, the content itself.

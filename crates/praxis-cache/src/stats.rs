@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What a cache did since it was made, and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub struct Stats {
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) hits: Counter,
-    pub(crate) misses: Counter,
+    pub(crate) looks: Looks,
     pub(crate) stores: Counter,
     pub(crate) evictions: Counter,
     pub(crate) expired: Counter,
@@ -39,8 +38,8 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn snapshot(&self) -> Stats {
         Stats {
-            hits: self.hits.value(),
-            misses: self.misses.value(),
+            hits: self.looks.sum(|stripe| &stripe.hits),
+            misses: self.looks.sum(|stripe| &stripe.misses),
             stores: self.stores.value(),
             evictions: self.evictions.value(),
             expired: self.expired.value(),
@@ -65,5 +64,36 @@ impl Counter {
 
     fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Hits and misses, counted apart by thread so that threads do not wait for each other's cache lines.
+#[derive(Debug, Default)]
+pub(crate) struct Looks([Stripe; STRIPES]);
+
+const STRIPES: usize = 8;
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Stripe {
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
+}
+
+thread_local! {
+    static STRIPE: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
+    };
+}
+
+impl Looks {
+    /// This thread's counters.
+    pub(crate) fn own(&self) -> &Stripe {
+        &self.0[STRIPE.with(|stripe| *stripe)]
+    }
+
+    fn sum(&self, counter: impl Fn(&Stripe) -> &Counter) -> u64 {
+        self.0.iter().map(|stripe| counter(stripe).value()).sum()
     }
 }

@@ -1,13 +1,23 @@
 //! Where entries are kept.
 
 pub mod conformance;
+#[cfg(feature = "disk")]
+mod disk;
+mod layered;
 mod map;
+#[cfg(feature = "moka")]
 mod moka;
+mod quick;
 
 use std::sync::Arc;
 
+#[cfg(feature = "disk")]
+pub use self::disk::{DiskError, DiskErrorKind, DiskStore};
+pub use self::layered::LayeredStore;
 pub use self::map::MapStore;
+#[cfg(feature = "moka")]
 pub use self::moka::MokaStore;
+pub use self::quick::QuickStore;
 use crate::{Entry, KeyId};
 
 /// Keeps entries by key, within whatever bounds it has.
@@ -27,72 +37,52 @@ pub trait Store: Send + Sync {
     fn remove(&self, id: KeyId);
     /// Lets all entries go.
     fn clear(&self);
+    /// Lets every entry go for which `keep` says false; may look at all of them.
+    ///
+    /// `keep` does not call the store, so it may be called under the store's own lock.
+    fn retain(&self, keep: &mut dyn FnMut(&Entry) -> bool);
+    /// Keeps `entry` near at hand, in place of the copy of it that the last [`get`](Self::get) read back from elsewhere.
+    ///
+    /// Only a store that reads entries back has anything to do, and only if it has a nearer place; true if it kept the entry.
+    fn promote(&self, _: KeyId, _: &Arc<Entry>) -> bool {
+        false
+    }
     /// Catches up on what the store had put off, such as evictions.
     fn settle(&self) {}
 }
 
-impl<S: Store + ?Sized> Store for &S {
-    fn get(&self, id: KeyId) -> Option<Arc<Entry>> {
-        (**self).get(id)
-    }
+macro_rules! forward {
+    ($($holder:ty),*) => {$(
+        impl<S: Store + ?Sized> Store for $holder {
+            fn get(&self, id: KeyId) -> Option<Arc<Entry>> {
+                (**self).get(id)
+            }
 
-    fn insert(&self, id: KeyId, entry: Arc<Entry>) {
-        (**self).insert(id, entry);
-    }
+            fn insert(&self, id: KeyId, entry: Arc<Entry>) {
+                (**self).insert(id, entry);
+            }
 
-    fn remove(&self, id: KeyId) {
-        (**self).remove(id);
-    }
+            fn remove(&self, id: KeyId) {
+                (**self).remove(id);
+            }
 
-    fn clear(&self) {
-        (**self).clear();
-    }
+            fn clear(&self) {
+                (**self).clear();
+            }
 
-    fn settle(&self) {
-        (**self).settle();
-    }
+            fn retain(&self, keep: &mut dyn FnMut(&Entry) -> bool) {
+                (**self).retain(keep);
+            }
+
+            fn promote(&self, id: KeyId, entry: &Arc<Entry>) -> bool {
+                (**self).promote(id, entry)
+            }
+
+            fn settle(&self) {
+                (**self).settle();
+            }
+        }
+    )*};
 }
 
-impl<S: Store + ?Sized> Store for Arc<S> {
-    fn get(&self, id: KeyId) -> Option<Arc<Entry>> {
-        (**self).get(id)
-    }
-
-    fn insert(&self, id: KeyId, entry: Arc<Entry>) {
-        (**self).insert(id, entry);
-    }
-
-    fn remove(&self, id: KeyId) {
-        (**self).remove(id);
-    }
-
-    fn clear(&self) {
-        (**self).clear();
-    }
-
-    fn settle(&self) {
-        (**self).settle();
-    }
-}
-
-impl<S: Store + ?Sized> Store for Box<S> {
-    fn get(&self, id: KeyId) -> Option<Arc<Entry>> {
-        (**self).get(id)
-    }
-
-    fn insert(&self, id: KeyId, entry: Arc<Entry>) {
-        (**self).insert(id, entry);
-    }
-
-    fn remove(&self, id: KeyId) {
-        (**self).remove(id);
-    }
-
-    fn clear(&self) {
-        (**self).clear();
-    }
-
-    fn settle(&self) {
-        (**self).settle();
-    }
-}
+forward!(&S, Arc<S>, Box<S>);

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -10,9 +11,12 @@ use crate::flight::{Flights, Turn};
 use crate::index::Index;
 use crate::stats::Counters;
 use crate::{
-    CacheKey, Class, Clock, Entry, KeyId, KeyRef, MokaStore, MonotonicClock, Policy, Resource,
-    RunId, Stats, Store, Version, Versions,
+    CacheKey, Class, Clock, Entry, Explanation, KeyId, KeyRef, MonotonicClock, Policy, QuickStore,
+    Resource, RunId, Stats, Store, Version, Versions,
 };
+
+/// How far a clock may go backwards before what it stored is held to be of another time.
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
 /// Remembers what tools answered, as long as the answer cannot have changed.
 ///
@@ -90,7 +94,7 @@ impl ToolCacheBuilder {
         self
     }
 
-    /// Keeps entries in `store` instead of a [`MokaStore`]; how many entries it keeps is then the store's own affair.
+    /// Keeps entries in `store` instead of a [`QuickStore`]; how many entries it keeps is then the store's own affair.
     #[must_use]
     pub fn store(mut self, store: impl Store + 'static) -> Self {
         self.store = Some(Box::new(store));
@@ -100,9 +104,9 @@ impl ToolCacheBuilder {
     /// The cache.
     pub fn build(self) -> ToolCache {
         let bounds = (self.max_entries, self.max_bytes);
-        let moka = || Box::new(MokaStore::new(bounds.0, bounds.1)) as Box<dyn Store>;
+        let memory = || Box::new(QuickStore::new(bounds.0, bounds.1)) as Box<dyn Store>;
         ToolCache {
-            store: self.store.unwrap_or_else(moka),
+            store: self.store.unwrap_or_else(memory),
             index: Arc::default(),
             counters: Arc::default(),
             clock: self
@@ -143,21 +147,29 @@ impl ToolCache {
     /// One read from a resource without versions holds in the run that stored it only, and is kept for that run.
     pub fn lookup(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
         let hit = self.find(key, run, versions);
-        let counter = match hit {
-            Some(_) => &self.counters.hits,
-            None => &self.counters.misses,
-        };
-        counter.add(1);
+        let looks = self.counters.looks.own();
+        match hit {
+            Some(_) => looks.hits.add(1),
+            None => looks.misses.add(1),
+        }
         hit
     }
 
     fn find(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
-        let entry = self.store.get(key.id())?;
+        let generation = self.index.generation();
+        let mut entry = self.store.get(key.id())?;
         if entry.key().as_ref().bytes() != key.bytes() {
             return None;
         }
+        if entry.is_foreign() {
+            entry = self.adopt(&entry, generation)?;
+        }
+        self.check(entry, run, versions)
+    }
+
+    fn check(&self, entry: Arc<Entry>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
         let now = self.clock.now();
-        if now >= entry.expires_at() {
+        if now >= entry.expires_at() || now + CLOCK_SLACK < entry.stored_at() {
             if self.drop_entry(&entry) {
                 self.counters.expired.add(1);
             }
@@ -180,11 +192,31 @@ impl ToolCache {
             self.drop_stale(&entry);
             return None;
         }
+        entry.touch();
         Some(Hit {
             value: Arc::clone(entry.value()),
             age: now.saturating_sub(entry.stored_at()),
             run: entry.run(),
         })
+    }
+
+    /// Takes over what the store read back from where another process may have stored it.
+    fn adopt(&self, found: &Entry, generation: u64) -> Option<Arc<Entry>> {
+        let id = found.key().id();
+        let Some(entry) = found.adopted(&self.index) else {
+            self.store.remove(id);
+            return None;
+        };
+        let entry = Arc::new(entry.counted(&self.counters));
+        if !self.store.promote(id, &entry) {
+            entry.retire();
+        }
+        // Whoever invalidated between the look and the promotion found nothing to remove.
+        if self.index.generation() != generation {
+            self.drop_entry(&entry);
+            return None;
+        }
+        Some(entry)
     }
 
     /// The remembered answer, or else the one that `work` gives, which is then remembered if `policy` and the versions allow.
@@ -231,7 +263,7 @@ impl ToolCache {
                         seat.end(Turn::Share(Arc::clone(&hit.value), Some(policy.run)));
                         return Ok(self.shared(hit.value));
                     }
-                    self.counters.misses.add(1);
+                    self.counters.looks.own().misses.add(1);
                     let fill = self.begin(key, policy, versions);
                     let value = Arc::new(work().await?);
                     match fill.land(&value) {
@@ -260,7 +292,7 @@ impl ToolCache {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Value, E>>,
     {
-        self.counters.misses.add(1);
+        self.counters.looks.own().misses.add(1);
         let fill = self.begin(key, policy, versions);
         let value = fill.store(work().await?);
         Ok(Outcome {
@@ -270,7 +302,7 @@ impl ToolCache {
     }
 
     fn shared(&self, value: Arc<Value>) -> Outcome {
-        self.counters.hits.add(1);
+        self.counters.looks.own().hits.add(1);
         Outcome {
             value,
             cached: true,
@@ -290,12 +322,63 @@ impl ToolCache {
         Fill::begin(self, key, policy, versions)
     }
 
+    /// The answer remembered under a key's hash, if it holds at this moment for a call of `run`.
+    ///
+    /// The hash stands for the key here, so a caller who took it from anywhere but this cache may get another call's answer.
+    pub fn get_by_key(&self, id: KeyId, run: RunId, versions: &dyn Versions) -> Option<Hit> {
+        let key = self.store.get(id)?.key().clone();
+        self.lookup(key.as_ref(), run, versions)
+    }
+
+    /// Why the answer under a key's hash is safe to give, or is not; counts nothing and drops nothing.
+    pub fn explain(&self, id: KeyId, versions: &dyn Versions) -> Option<Explanation> {
+        let entry = self.store.get(id)?;
+        Some(Explanation::of(&entry, self.clock.now(), versions))
+    }
+
+    /// The same for every entry whose key `wanted` says true to; looks at every entry, on disk too.
+    pub fn explain_all(
+        &self,
+        wanted: impl Fn(KeyRef<'_>) -> bool,
+        versions: &dyn Versions,
+    ) -> Vec<Explanation> {
+        let mut found: BTreeMap<KeyId, Arc<Entry>> = BTreeMap::new();
+        let mut ids = Vec::new();
+        self.store.retain(&mut |entry| {
+            if wanted(entry.key().as_ref()) {
+                ids.push(entry.key().id());
+            }
+            true
+        });
+        // Looked at one by one, since versions take as long as they take and the store may be locked meanwhile.
+        found.extend(
+            ids.into_iter()
+                .filter_map(|id| Some((id, self.store.get(id)?))),
+        );
+        let now = self.clock.now();
+        let explain = |entry: &Arc<Entry>| Explanation::of(entry, now, versions);
+        found.values().map(explain).collect()
+    }
+
+    /// Drops what is older than its TTL, and says how much that was; looks at every entry.
+    pub fn cleanup_expired(&self) -> u64 {
+        let now = self.clock.now();
+        let mut expired = 0;
+        self.store.retain(&mut |entry| {
+            let kept = now < entry.expires_at();
+            expired += u64::from(!kept && entry.retire());
+            kept
+        });
+        self.counters.expired.add(expired);
+        expired
+    }
+
     /// Forgets what was read from anything that overlaps `resource`.
     ///
     /// To be called when a write is done, or has failed half way; reads that were under way meanwhile are not remembered.
     /// Costs time in the depth of the path and the number of entries dropped, not in the number of entries kept.
     pub fn wrote(&self, resource: &Resource) {
-        self.forget(&self.index.wrote(resource));
+        self.forget(&self.index.wrote(resource, self.clock.now()));
     }
 
     /// Forgets what `run` has read from resources without versions.
@@ -305,19 +388,34 @@ impl ToolCache {
 
     /// Forgets the answer for `key`.
     pub fn invalidate(&self, key: KeyRef<'_>) {
-        self.forget(&self.index.key(key.id()));
+        self.index.key(key.id());
+        match self.store.get(key.id()) {
+            Some(entry) => self.drop_stale(&entry),
+            None => self.store.remove(key.id()),
+        }
     }
 
     /// Forgets all answers of `tool`; looks at every entry.
     pub fn invalidate_tool(&self, tool: &str) {
-        self.forget(&self.index.tool(tool));
+        self.index.tool(tool);
+        self.retain(|entry| entry.key().tool() != tool);
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
-        let keys = self.index.all();
-        self.forget(&keys);
+        self.index.all();
+        self.retain(|_| false);
         self.store.clear();
+    }
+
+    fn retain(&self, keep: impl Fn(&Entry) -> bool) {
+        self.store.retain(&mut |entry| {
+            let kept = keep(entry);
+            if !kept && entry.retire() {
+                self.counters.invalidated.add(1);
+            }
+            kept
+        });
     }
 
     /// What the cache did and holds.

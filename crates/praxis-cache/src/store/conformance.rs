@@ -26,8 +26,12 @@ pub fn check(store: &dyn Store) {
     store.remove(one.id());
     assert_eq!(value(store, &one), None, "a removed entry is gone");
     assert_eq!(value(store, &two), Some(json!(2)), "the other one stays");
+    put(store, &one, 5);
+    store.retain(&mut |entry| *entry.key() == one);
+    assert_eq!(value(store, &one), Some(json!(5)), "what is retained stays");
+    assert_eq!(value(store, &two), None, "what is not retained is gone");
     store.clear();
-    assert_eq!(value(store, &two), None, "clearing removes everything");
+    assert_eq!(value(store, &one), None, "clearing removes everything");
     put(store, &two, 4);
     assert_eq!(value(store, &two), Some(json!(4)), "a cleared store works");
     check_threads(store);

@@ -28,4 +28,8 @@ impl Store for MapStore {
     fn clear(&self) {
         self.entries.lock().clear();
     }
+
+    fn retain(&self, keep: &mut dyn FnMut(&Entry) -> bool) {
+        self.entries.lock().retain(|_, entry| keep(entry));
+    }
 }

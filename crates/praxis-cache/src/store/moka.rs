@@ -1,19 +1,20 @@
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use moka::sync::Cache;
 
 use super::Store;
+use crate::id_hasher::IdHasher;
 use crate::{Entry, KeyId};
 
-/// The default store: in memory, on `moka`, bounded by entries and by bytes.
+/// A store in memory, on `moka`, bounded by entries and by bytes.
 ///
 /// Moka bounds one weight, so each entry weighs at least its even share of the bytes (`max_bytes / max_entries`).
 /// Both bounds hold; a mix of very large and very small entries is bounded up to twice as tightly as either alone would.
 /// What to let go is TinyLFU's choice, by how often and how recently an entry was used: a full store may decline a new entry.
 #[derive(Clone, Debug)]
 pub struct MokaStore {
-    cache: Cache<u128, Arc<Entry>, BuildHasherDefault<KeyHasher>>,
+    cache: Cache<u128, Arc<Entry>, BuildHasherDefault<IdHasher>>,
 }
 
 impl MokaStore {
@@ -55,27 +56,16 @@ impl Store for MokaStore {
         self.cache.invalidate_all();
     }
 
+    fn retain(&self, keep: &mut dyn FnMut(&Entry) -> bool) {
+        self.cache.run_pending_tasks();
+        for (id, entry) in &self.cache {
+            if !keep(&entry) {
+                self.cache.invalidate(&*id);
+            }
+        }
+    }
+
     fn settle(&self) {
         self.cache.run_pending_tasks();
-    }
-}
-
-/// Takes the low half of the id, which is a hash already.
-#[derive(Clone, Copy, Debug, Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_u128(&mut self, id: u128) {
-        self.0 = id as u64;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
     }
 }

@@ -10,10 +10,10 @@ fn map(value: Value) -> Map<String, Value> {
 }
 
 fn canonical(arguments: Value) -> String {
-    let bytes = CacheKeyBuilder::new("")
-        .with_key(&map(arguments), |key| key.bytes()[18..].to_vec())
+    let back = CacheKeyBuilder::new("")
+        .with_key(&map(arguments), |key| key.arguments().unwrap())
         .unwrap();
-    String::from_utf8(bytes).unwrap()
+    Value::Object(back).to_string()
 }
 
 fn check(arguments: &str, expect: &str) {
@@ -38,7 +38,7 @@ fn canonical_json() {
     );
     check(
         r#"{"a":[1e16,0.1,1e-7,1E300]}"#,
-        r#"{"a":[1e+16,0.1,1e-7,1e+300]}"#,
+        &json!({"a": [1e16, 0.1, 1e-7, 1e300]}).to_string(),
     );
     check(
         r#"{"a":"\"\\\/\b\f\n\r\t\u0000\u001f\u007f\u00e9"}"#,
@@ -67,9 +67,10 @@ fn keys_are_the_same_in_every_version() {
     let text: String = key.as_ref().bytes().escape_ascii().to_string();
     assert_eq!(
         text,
-        r#"\x01\t\x00\x00\x00read_file\x03\x00\x00\x00\x01\x02\x03\x01\x04\x00\x00\x00acme\x01\x00\x00\x00v{\"n\":[1,2.5,null,true],\"o\":{\"y\":\"\xc3\xa9\",\"z\":\"\\n\"},\"path\":\"a.txt\"}"#
+        r#"\x02\t\x00\x00\x00read_file\x03\x00\x00\x00\x01\x02\x03\x01\x04\x00\x00\x00acme\x01\x00\x00\x00v\x03\x00\x00\x90\x01\x00\x00pn\x04\x00\x00\x80\x08\x00\x000\x01\x00\x00\x00\x00\x00\x00\x00\x08\x00\x00P\x00\x00\x00\x00\x00\x00\x04@\x00\x00\x00\x00\x00\x00\x00 \x01\x00\x00po\x02\x00\x00\x90\x01\x00\x00py\x02\x00\x00p\xc3\xa9\x01\x00\x00pz\x01\x00\x00p\n\x04\x00\x00ppath\x05\x00\x00pa.txt"#
     );
-    assert_eq!(key.id().to_string(), "3691498c9c82fd83e4d83ce571a190e9");
+    assert_eq!(key.id().to_string(), "dbd732608655df87f2752f6c630e3b18");
+    assert_eq!(key.as_ref().tenant(), Some("acme"));
     assert_eq!(key.tool(), "read_file");
     let back = KeyRef::from_bytes(key.as_ref().bytes()).unwrap();
     assert_eq!(back.to_key(), key);
@@ -80,9 +81,9 @@ fn bytes_that_are_no_key_are_refused() {
     for bytes in [
         &b""[..],
         b"\x01",
-        b"\x02\0\0\0\0",
-        b"\x01\xff\xff\xff\xffabc",
-        b"\x01\x01\0\0\0\xff",
+        b"\x01\0\0\0\0",
+        b"\x02\xff\xff\xff\xffabc",
+        b"\x02\x01\0\0\0\xff",
     ] {
         assert!(KeyRef::from_bytes(bytes).is_none(), "{bytes:?}");
     }
@@ -224,20 +225,6 @@ fn build((tool, contract, tenant, variables, arguments): &Parts) -> praxis_cache
     keys.key(arguments).unwrap()
 }
 
-fn without_floats(value: Value) -> Value {
-    match value {
-        Value::Number(number) if number.is_f64() => json!(number.to_string()),
-        Value::Array(items) => items.into_iter().map(without_floats).collect(),
-        Value::Object(map) => {
-            let members = map
-                .into_iter()
-                .map(|(name, value)| (name, without_floats(value)));
-            Value::Object(members.collect())
-        }
-        other => other,
-    }
-}
-
 /// Two sets of parts that share some of them, so that equal and nearly equal keys come up.
 fn pairs() -> impl Strategy<Value = (Parts, Parts)> {
     (parts(), parts(), 0..64_u8).prop_map(|(one, mut two, same)| {
@@ -272,20 +259,18 @@ proptest! {
     }
 
     #[test]
-    fn floats_read_back_the_same(float in any::<f64>().prop_filter("JSON has no others", |f| f.is_finite())) {
-        let text = canonical(json!({ "a": float }));
-        let back: f64 = text[5..text.len() - 1].parse().unwrap();
-        prop_assert_eq!(back.to_bits(), float.to_bits());
-        prop_assert!(text.contains(['.', 'e']));
+    fn canonical_arguments_read_back_the_same(arguments in arguments()) {
+        let back = CacheKeyBuilder::new("").with_key(&arguments, |key| key.arguments()).unwrap();
+        let back = model(&Value::Object(back.unwrap()));
+        prop_assert_eq!(back, model(&Value::Object(arguments)));
     }
 
     #[test]
-    fn canonical_json_reads_back_the_same(arguments in arguments()) {
-        // `serde_json` reads floats fast and not to the last bit, unless asked to.
-        let arguments = without_floats(Value::Object(arguments)).as_object().unwrap().clone();
-        let text = canonical(Value::Object(arguments.clone()));
-        let back: Value = serde_json::from_str(&text).unwrap();
-        prop_assert_eq!(model(&back), model(&Value::Object(arguments)));
+    fn bytes_from_outside_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let bytes = [b"\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", bytes.as_slice()].concat();
+        if let Some(key) = KeyRef::from_bytes(&bytes) {
+            let _ = (key.arguments(), key.tenant());
+        }
     }
 
     #[test]

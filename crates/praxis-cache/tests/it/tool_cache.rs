@@ -198,6 +198,9 @@ impl Store for Collide {
     fn clear(&self) {
         self.0.clear();
     }
+    fn retain(&self, keep: &mut dyn FnMut(&Entry) -> bool) {
+        self.0.retain(keep);
+    }
 }
 
 #[test]
