@@ -33,6 +33,13 @@ impl Agent {
         }
     }
 
+    /// The same with `cache` in place of its own.
+    #[must_use]
+    pub fn with_cache(mut self, cache: ToolCache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     /// The same without a cache.
     #[must_use]
     pub fn without_cache(mut self) -> Self {
@@ -114,7 +121,7 @@ impl Agent {
                 engine: name(),
             });
         };
-        let key = match tool.keys().map(|keys| keys.key(&arguments)) {
+        let key = match tool.keys(&self.root).map(|keys| keys.key(&arguments)) {
             Ok(Ok(key)) => key,
             Ok(Err(error)) => {
                 tracing::debug!(tool = %call.tool, %error, "the call is not remembered");

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Tokens(Compat),
     /// List, show or call tools.
     Tools(Tools),
+    /// Show, explain or forget what runs remember.
+    Cache(Cache),
 }
 
 #[derive(Debug, Args)]
@@ -70,12 +72,22 @@ pub(crate) struct Run {
     /// Run the lines one by one.
     #[arg(long)]
     pub(crate) no_optimize: bool,
-    /// Remember nothing.
+    /// Remember nothing, and use nothing that was remembered.
     #[arg(long)]
     pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) state: State,
     /// Print the report as one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What outlives runs.
+#[derive(Debug, Args)]
+pub(crate) struct State {
+    /// The folder for what is remembered; unset, `praxis` in XDG_STATE_HOME or in ~/.local/state.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
 }
 
 /// Where tools come from and what they may reach.
@@ -161,6 +173,42 @@ pub(crate) enum ToolsCommand {
         /// Print one JSON document.
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cache {
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Say how much is remembered.
+    Stats {
+        #[command(flatten)]
+        state: State,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget what is remembered.
+    Clear {
+        /// The tool whose results to forget; unset, all are.
+        #[arg(long, value_name = "C")]
+        category: Option<String>,
+        #[command(flatten)]
+        state: State,
+    },
+    /// Say why a result may be used again, or may not.
+    Explain {
+        /// The beginning of a key, or the name of a tool.
+        key: String,
+        /// The folder that file tools are confined to.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        root: PathBuf,
+        #[command(flatten)]
+        state: State,
     },
 }
 

@@ -1,5 +1,6 @@
 //! The commands, a module each.
 
+pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compat;
 pub(crate) mod run;

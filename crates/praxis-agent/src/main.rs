@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Check(check) => command::check::check(&check),
         Command::Ast(source) => command::compat::ast(&source),
         Command::Tokens(source) => command::compat::tokens(&source),
+        Command::Cache(cache) => command::cache::cache(&cache),
         Command::Tools(tools) => command::tools::tools(&tools),
     };
     match result {

@@ -1,8 +1,8 @@
 //! The tools at hand: their contracts, and the engines that run them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use praxis_cache::CacheKeyBuilder;
 use praxis_dsl::{Catalog, ParameterKind, ToolCatalog, ToolSignature};
@@ -26,7 +26,31 @@ pub struct Tool {
     contract: Arc<ToolContract>,
     /// The engine that runs it unless the step names another; `None` when this program has none.
     engine: Option<usize>,
-    keys: Mutex<Option<(ProgramVersion, Arc<CacheKeyBuilder>)>>,
+    keys: Mutex<Option<Known>>,
+}
+
+/// The keys of a tool, and what they were made for.
+struct Known {
+    version: ProgramVersion,
+    root: PathBuf,
+    keys: Arc<CacheKeyBuilder>,
+}
+
+/// What tells this program from its next build, for results that outlive it.
+fn own_program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let about = std::env::current_exe().and_then(std::fs::metadata);
+        let about = about.map(|about| (about.len(), about.modified().ok()));
+        // Without knowing, results are of this process alone.
+        about.map_or_else(
+            |_| {
+                let now = std::time::SystemTime::now();
+                format!("{} {now:?}\0", std::process::id())
+            },
+            |about| format!("{about:?}\0"),
+        )
+    })
 }
 
 impl Tool {
@@ -35,18 +59,21 @@ impl Tool {
         &self.contract
     }
 
-    /// Makes keys that change with the contract, its program's bytes and the host variables it is given.
+    /// Makes keys that change with the contract, its program's bytes, the host variables it is given and the root it works in.
+    ///
+    /// The program of a built-in tool is this one, and what is built in and pure does not know of a root.
     ///
     /// # Errors
     ///
     /// A program that cannot be read.
-    pub(crate) fn keys(&self) -> Result<Arc<CacheKeyBuilder>, Error> {
+    pub(crate) fn keys(&self, root: &Path) -> Result<Arc<CacheKeyBuilder>, Error> {
         let version = self.contract.program_version()?;
         let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, keys)) = &*known
-            && *at == version
+        if let Some(known) = &*known
+            && known.version == version
+            && known.root == root
         {
-            return Ok(Arc::clone(keys));
+            return Ok(Arc::clone(&known.keys));
         }
         let digest = self.contract.digest()?;
         let mut variables = Vec::new();
@@ -61,11 +88,21 @@ impl Tool {
             });
             variables.extend_from_slice(format!("{name}={value:?}\0").as_bytes());
         }
+        if self.engine == Some(0) {
+            variables.extend_from_slice(own_program().as_bytes());
+        }
+        if self.engine != Some(0) || self.contract.effects.class != EffectClass::Pure {
+            variables.extend_from_slice(root.as_os_str().as_encoded_bytes());
+        }
         let keys = CacheKeyBuilder::new(&self.contract.name)
             .contract(digest.as_bytes())
             .variables(&variables);
         let keys = Arc::new(keys);
-        *known = Some((version, Arc::clone(&keys)));
+        *known = Some(Known {
+            version,
+            root: root.to_owned(),
+            keys: Arc::clone(&keys),
+        });
         Ok(keys)
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use praxis_agent::{Agent, Loaded, Toolbox, load};
+use praxis_cache::Store;
 use praxis_workflow::{
     Error, ErrorKind, Failure, Run, RunOptions, RunReport, RunStatus, StepReport, StepStatus,
 };
@@ -50,11 +51,13 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
     };
     options.jobs = arguments.jobs.unwrap_or(options.jobs);
     let agent = Agent::new(tools, &root).accepting(arguments.place.accept.clone());
-    let agent = Arc::new(if arguments.no_cache {
-        agent.without_cache()
+    let (agent, disk) = if arguments.no_cache {
+        (agent.without_cache(), None)
     } else {
-        agent
-    });
+        let (cache, disk) = super::cache::open(&arguments.state);
+        (agent.with_cache(cache), disk)
+    };
+    let agent = Arc::new(agent);
     let runtime = runtime()?;
     let progress = Progress::new();
     let run = Run::new(plan, agent)
@@ -65,6 +68,10 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
     drop(progress);
     // A blocking tool that was cancelled must not hold the exit.
     runtime.shutdown_background();
+    // Such a tool may hold the agent, and so the store, until the end.
+    if let Some(disk) = disk {
+        disk.settle();
+    }
     let report = report.map_err(refusal)?;
     if arguments.json {
         output::json(&report)?;

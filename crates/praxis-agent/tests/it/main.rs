@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bad_tools;
+mod cache;
 mod commands;
 mod examples;
 mod interrupt;

@@ -93,6 +93,9 @@ impl Place {
             .args(arguments)
             .current_dir(self.path())
             .env_remove("RUST_LOG")
+            // Nothing is to be left in, or found in, the folder of whoever runs the tests.
+            .env_remove("HOME")
+            .env_remove("XDG_STATE_HOME")
             .stdin(Stdio::null());
         command
     }

@@ -1,0 +1,197 @@
+//! `praxis cache`, and the cache that `praxis run` remembers in.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use praxis_cache::{
+    DiskError, DiskErrorKind, DiskStore, Entry, FileVersions, KeyRef, LayeredStore, QuickStore,
+    Store, ToolCache, WallClock,
+};
+use serde_json::{Value, json};
+
+use crate::arguments::{Cache, CacheCommand, State};
+use crate::exit::{Exit, Stop};
+use crate::output;
+
+/// What memory holds of the results at most.
+const MEMORY_ENTRIES: u64 = 10_000;
+const MEMORY_BYTES: u64 = 64 << 20;
+
+/// What the results on disk weigh at most.
+const DISK_BYTES: u64 = 256 << 20;
+
+/// The folder that outlives runs: the one that is named, or `praxis` in the user's folder for state.
+///
+/// None where neither is known.
+fn folder(state: &State) -> Option<PathBuf> {
+    if let Some(folder) = &state.state {
+        return Some(folder.clone());
+    }
+    // A relative path there is to be ignored (XDG Base Directory Specification).
+    let absolute = |name| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let home = || absolute("HOME").map(|home| home.join(".local/state"));
+    Some(absolute("XDG_STATE_HOME").or_else(home)?.join("praxis"))
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("cache.redb")
+}
+
+/// The cache of a run, and its part on disk; memory alone, with a warning, where the disk cannot be had.
+pub(crate) fn open(state: &State) -> (ToolCache, Option<DiskStore>) {
+    let memory = QuickStore::new(MEMORY_ENTRIES, MEMORY_BYTES);
+    let cache = ToolCache::builder()
+        .max_bytes(MEMORY_BYTES)
+        .clock(WallClock::default());
+    let Some(folder) = folder(state) else {
+        tracing::info!("there is no folder for state, so results are remembered in this run only");
+        return (cache.store(memory).build(), None);
+    };
+    match DiskStore::open(file(&folder), DISK_BYTES, |text| tracing::warn!("{text}")) {
+        Ok(disk) => {
+            let layered = LayeredStore::new(memory, disk.clone());
+            (cache.store(layered).build(), Some(disk))
+        }
+        Err(error) => {
+            tracing::warn!("{error}; results are remembered in this run only");
+            (cache.store(memory).build(), None)
+        }
+    }
+}
+
+pub(crate) fn cache(arguments: &Cache) -> Result<Exit, Stop> {
+    match &arguments.command {
+        CacheCommand::Stats { state, json } => stats(state, *json),
+        CacheCommand::Clear { category, state } => clear(category.as_deref(), state),
+        CacheCommand::Explain { key, root, state } => explain(key, root, state),
+    }
+}
+
+/// The store that is there already; none where nothing was ever remembered.
+fn existing(state: &State) -> Result<(PathBuf, Option<DiskStore>), Stop> {
+    let Some(folder) = folder(state) else {
+        let mut stop = Stop::new(Exit::Missing, "there is no folder for state");
+        stop.help = Some("give one with `--state DIR`, or set XDG_STATE_HOME or HOME".to_owned());
+        return Err(stop);
+    };
+    let path = file(&folder);
+    if !path.exists() {
+        return Ok((path, None));
+    }
+    let disk = DiskStore::open(&path, DISK_BYTES, |text| tracing::warn!("{text}"));
+    Ok((path, Some(disk.map_err(refusal)?)))
+}
+
+fn refusal(error: DiskError) -> Stop {
+    let mut stop = Stop::new(Exit::Missing, error.to_string());
+    stop.help = match error.kind() {
+        DiskErrorKind::InUse => Some("try again when the other run is done".to_owned()),
+        DiskErrorKind::Newer => Some("use the newer praxis, or another `--state DIR`".to_owned()),
+        _ => Some(
+            "`--state DIR` names another folder; deleting it loses no more than time".to_owned(),
+        ),
+    };
+    stop
+}
+
+#[derive(Default)]
+struct Kept {
+    entries: u64,
+    bytes: u64,
+}
+
+fn stats(state: &State, as_json: bool) -> Result<Exit, Stop> {
+    let (path, disk) = existing(state)?;
+    let mut categories: BTreeMap<String, Kept> = BTreeMap::new();
+    if let Some(disk) = &disk {
+        disk.retain(&mut |entry: &Entry| {
+            let kept = categories.entry(entry.key().tool().to_owned()).or_default();
+            kept.entries += 1;
+            kept.bytes += entry.weight_bytes();
+            true
+        });
+    }
+    let entries: u64 = categories.values().map(|kept| kept.entries).sum();
+    let bytes: u64 = categories.values().map(|kept| kept.bytes).sum();
+    let file_bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+    if as_json {
+        let categories: BTreeMap<&String, Value> = categories
+            .iter()
+            .map(|(tool, kept)| {
+                (
+                    tool,
+                    json!({ "entries": kept.entries, "bytes": kept.bytes }),
+                )
+            })
+            .collect();
+        output::json(&json!({
+            "path": path.display().to_string(),
+            "entries": entries,
+            "bytes": bytes,
+            "file_bytes": file_bytes,
+            "max_bytes": DISK_BYTES,
+            "categories": categories,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    let mut text = format!(
+        "{entries} results, {bytes} bytes, in {} ({file_bytes} bytes)\n",
+        path.display()
+    );
+    for (tool, kept) in &categories {
+        let _ = writeln!(
+            text,
+            "  {tool}: {} results, {} bytes",
+            kept.entries, kept.bytes
+        );
+    }
+    output::text(&text)?;
+    Ok(Exit::Done)
+}
+
+fn clear(category: Option<&str>, state: &State) -> Result<Exit, Stop> {
+    let (_, disk) = existing(state)?;
+    let mut gone = 0_u64;
+    if let Some(disk) = disk {
+        disk.retain(&mut |entry| {
+            let kept = category.is_some_and(|category| entry.key().tool() != category);
+            gone += u64::from(!kept);
+            kept
+        });
+        disk.settle();
+    }
+    output::text(&format!("forgot {gone} results\n"))?;
+    Ok(Exit::Done)
+}
+
+fn explain(wanted: &str, root: &Path, state: &State) -> Result<Exit, Stop> {
+    let root = super::run::root(root)?;
+    let (_, disk) = existing(state)?;
+    let told = disk.map_or_else(Vec::new, |disk| {
+        let cache = ToolCache::builder().clock(WallClock::default());
+        let cache = cache.store(disk).build();
+        let matches = |key: KeyRef<'_>| {
+            key.tool() == wanted || key.id().to_string().starts_with(&wanted.to_lowercase())
+        };
+        cache.explain_all(matches, &FileVersions::new(&root))
+    });
+    if told.is_empty() {
+        let mut stop = Stop::new(
+            Exit::Missing,
+            format!("nothing is remembered under `{wanted}`"),
+        );
+        stop.help = Some(
+            "give a tool's name or the beginning of a key; `praxis cache stats` lists the tools"
+                .to_owned(),
+        );
+        return Err(stop);
+    }
+    for explanation in &told {
+        output::text(&explanation.to_string())?;
+    }
+    Ok(Exit::Done)
+}
