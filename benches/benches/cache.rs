@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use praxis_cache::{
-    CacheKeyBuilder, Entry, FileVersions, KeyId, MapStore, MokaStore, NoVersions, Policy,
-    QuickStore, Resource, RunId, Store, ToolCache,
+    CacheKeyBuilder, CacheService, DiskStore, Entry, FileVersions, KeyId, MapStore, MokaStore,
+    NoVersions, Policy, QuickStore, Resource, RunId, Store, ToolCache, WallClock,
 };
 use serde_json::{Map, Value, json};
 
@@ -254,5 +254,156 @@ fn set(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, tool_call, read_entry, stores, miss, set);
+/// A value of 1 KiB, read back from a file and proved fresh at each look; nothing of it is kept in memory.
+fn disk(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("cache.redb");
+    let store = DiskStore::open(path, 64 << 20, |text| panic!("{text}")).expect("a new store");
+    let cache = ToolCache::builder()
+        .clock(WallClock::default())
+        .store(store.clone())
+        .build();
+    let keys = CacheKeyBuilder::new("search_files");
+    let policy = Policy::pure(RunId::unique());
+    let key = |number: usize| {
+        let mut arguments = Map::new();
+        arguments.insert("number".into(), json!(number));
+        keys.key(&arguments).expect("small arguments")
+    };
+    for number in 0..1_000 {
+        cache
+            .begin(&key(number), &policy, &NoVersions)
+            .store(answer());
+    }
+    store.settle();
+    let all: Vec<_> = (0..1_000).map(key).collect();
+    let mut next = all.iter().cycle();
+    criterion.bench_function("cache/disk_hit/1_kib", |bencher| {
+        bencher.iter(|| {
+            let key = next.next().expect("it goes round");
+            cache
+                .lookup(key.as_ref(), policy.run(), &NoVersions)
+                .expect("a hit")
+        });
+    });
+}
+
+fn service(criterion: &mut Criterion) {
+    let service = CacheService::new(64 << 20, std::time::Duration::from_secs(300));
+    service.set("validation", "a key of some length", answer());
+    criterion.bench_function("cache/service/hit", |bencher| {
+        bencher.iter(|| {
+            service
+                .get("validation", black_box("a key of some length"))
+                .expect("a hit")
+        });
+    });
+}
+
+/// Prints the hit ratios on seeded traces: time does not matter to them, so nothing is measured.
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+fn hit_ratios(_: &mut Criterion) {
+    const CAPACITY: u64 = 1_000;
+    const LENGTH: usize = 200_000;
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut zipf = Zipf::new(20_000, 0.99);
+    let zipf_trace: Vec<u64> = (0..LENGTH).map(|_| zipf.next(&mut random)).collect();
+    let wonders = |at: usize, id: u64, random: &mut fastrand::Rng| {
+        if random.f64() < 0.3 {
+            1 << 40 | at as u64
+        } else {
+            id
+        }
+    };
+    let mixed = zipf_trace.iter().enumerate();
+    let mixed = mixed
+        .map(|(at, id)| wonders(at, *id, &mut random))
+        .collect();
+    let looped = (0..LENGTH as u64)
+        .map(|at| at % (CAPACITY * 3 / 2))
+        .collect();
+    // Every 20,000 calls another session, with favourites of its own.
+    let sessions = zipf_trace.iter().enumerate();
+    let sessions = sessions
+        .map(|(at, id)| id + (at as u64 / 20_000) * 5_000)
+        .collect();
+    let traces: [(&str, Vec<u64>); 4] = [
+        ("Zipf 0.99", zipf_trace),
+        ("with 30 % one-hit wonders", mixed),
+        ("loop over 1.5 x capacity", looped),
+        ("shifting sessions", sessions),
+    ];
+    println!("hit ratio in percent      praxis   moka  quick    lru");
+    for (name, trace) in &traces {
+        let quick = QuickStore::new(CAPACITY, 64 << 20);
+        let moka = moka::sync::Cache::<u64, ()>::new(CAPACITY);
+        let bare = quick_cache::sync::Cache::<u64, ()>::new(CAPACITY as usize);
+        let size = std::num::NonZero::new(CAPACITY as usize).expect("not zero");
+        let mut lru = lru::LruCache::<u64, ()>::new(size);
+        let value = Arc::new(Value::Null);
+        let entry = |id: u64| {
+            let key = CacheKeyBuilder::new("t")
+                .contract(&id.to_le_bytes())
+                .key(&Map::new());
+            let key = key.expect("small arguments");
+            (key.id(), Arc::new(Entry::new(key, Arc::clone(&value))))
+        };
+        let mut hits = [0_usize; 4];
+        for &id in trace {
+            let (key, kept) = entry(id);
+            match quick.get(key) {
+                Some(_) => hits[0] += 1,
+                None => quick.insert(key, kept),
+            }
+            match moka.get(&id) {
+                Some(()) => hits[1] += 1,
+                None => moka.insert(id, ()),
+            }
+            match bare.get(&id) {
+                Some(()) => hits[2] += 1,
+                None => bare.insert(id, ()),
+            }
+            match lru.get(&id) {
+                Some(()) => hits[3] += 1,
+                None => {
+                    lru.put(id, ());
+                }
+            }
+        }
+        let percent = hits.map(|hits| hits as f64 * 100.0 / trace.len() as f64);
+        println!(
+            "{name:25} {:6.1} {:6.1} {:6.1} {:6.1}",
+            percent[0], percent[1], percent[2], percent[3]
+        );
+    }
+}
+
+/// Ranks by their cumulated probability.
+struct Zipf {
+    cumulated: Vec<f64>,
+}
+
+impl Zipf {
+    fn new(ranks: u32, exponent: f64) -> Self {
+        let mut sum = 0.0;
+        let weights = (1..=ranks).map(|rank| f64::from(rank).powf(-exponent));
+        let cumulated = weights.map(|weight| {
+            sum += weight;
+            sum
+        });
+        Self {
+            cumulated: cumulated.collect(),
+        }
+    }
+
+    fn next(&mut self, random: &mut fastrand::Rng) -> u64 {
+        let whole = self.cumulated.last().copied().unwrap_or(1.0);
+        let at = random.f64() * whole;
+        self.cumulated.partition_point(|sum| *sum < at) as u64
+    }
+}
+
+criterion_group!(
+    benches, tool_call, read_entry, stores, miss, set, disk, service, hit_ratios
+);
 criterion_main!(benches);

@@ -62,7 +62,7 @@ impl Scratch {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn claim(&mut self, more: usize) -> Result<&mut [u8], ErrorKind> {
         let start = self.len;
         let end = start.saturating_add(more);
@@ -102,7 +102,7 @@ impl Scratch {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, kind: u32, text: &str) -> Written {
         let from = text.as_bytes();
         if from.len() >= MAX_KEY_BYTES {
@@ -117,7 +117,7 @@ impl Scratch {
 }
 
 /// Copies in words that overlap at the end: for texts as short as names, a call to copy costs several times as much.
-#[inline]
+#[inline(always)]
 fn copy_short(to: &mut [u8], from: &[u8]) {
     if from.len() > 64 {
         to.copy_from_slice(from);

@@ -194,7 +194,7 @@ fn weigh(key: &CacheKey, value: &Value, reads: Option<&Reads>) -> u64 {
 }
 
 /// Walks with a list instead of recursion, since a result may nest as deep as it likes.
-fn weigh_value(value: &Value) -> usize {
+pub(crate) fn weigh_value(value: &Value) -> usize {
     const MEMBER: usize = size_of::<String>() + size_of::<Value>();
     let mut total = 0;
     let mut open = vec![value];

@@ -29,6 +29,21 @@ thread_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub u128);
 
+impl KeyId {
+    /// The id of content that is cached by what it is, such as a program with the catalog that it was checked against.
+    ///
+    /// Each part stands behind its length, so no part runs into the next.
+    /// It is not keyed: whoever may choose the content can, with effort, make two that share an id.
+    pub fn of_content(parts: &[&[u8]]) -> Self {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Self(hasher.digest128())
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)

@@ -42,6 +42,7 @@ mod key;
 mod memory_versions;
 mod policy;
 mod resource;
+mod service;
 mod stats;
 pub mod store;
 mod tool_cache;
@@ -61,6 +62,7 @@ pub use key::{CacheKey, CacheKeyBuilder, KeyId, KeyRef};
 pub use memory_versions::MemoryVersions;
 pub use policy::{Class, Policy, RunId};
 pub use resource::{NoVersions, Resource, Stamp, Version, Versions};
+pub use service::{CacheService, ServiceStats, Weighted};
 pub use stats::Stats;
 #[cfg(feature = "moka")]
 pub use store::MokaStore;

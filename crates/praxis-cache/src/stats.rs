@@ -38,8 +38,8 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn snapshot(&self) -> Stats {
         Stats {
-            hits: self.looks.sum(|stripe| &stripe.hits),
-            misses: self.looks.sum(|stripe| &stripe.misses),
+            hits: self.looks.hits(),
+            misses: self.looks.misses(),
             stores: self.stores.value(),
             evictions: self.evictions.value(),
             expired: self.expired.value(),
@@ -62,7 +62,7 @@ impl Counter {
         self.0.fetch_sub(by, Ordering::Relaxed);
     }
 
-    fn value(&self) -> u64 {
+    pub(crate) fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -91,6 +91,14 @@ impl Looks {
     /// This thread's counters.
     pub(crate) fn own(&self) -> &Stripe {
         &self.0[STRIPE.with(|stripe| *stripe)]
+    }
+
+    pub(crate) fn hits(&self) -> u64 {
+        self.sum(|stripe| &stripe.hits)
+    }
+
+    pub(crate) fn misses(&self) -> u64 {
+        self.sum(|stripe| &stripe.misses)
     }
 
     fn sum(&self, counter: impl Fn(&Stripe) -> &Counter) -> u64 {

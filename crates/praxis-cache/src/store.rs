@@ -27,7 +27,40 @@ use crate::{Entry, KeyId};
 /// Freshness is not its affair: the cache checks every entry that it gets.
 /// Dropping an entry calls back into the cache's index, which never calls the store, so a store may drop entries under its own lock.
 ///
-/// Run [`conformance::check`] on an own store in its tests.
+/// Run [`conformance::check`] on an own store in its tests:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::{Arc, Mutex};
+///
+/// use praxis_cache::{Entry, KeyId, Store, ToolCache};
+///
+/// #[derive(Default)]
+/// struct Own(Mutex<HashMap<KeyId, Arc<Entry>>>);
+///
+/// impl Store for Own {
+///     fn get(&self, id: KeyId) -> Option<Arc<Entry>> {
+///         self.0.lock().expect("nothing panics under the lock").get(&id).cloned()
+///     }
+///     fn insert(&self, id: KeyId, entry: Arc<Entry>) {
+///         self.0.lock().expect("nothing panics under the lock").insert(id, entry);
+///     }
+///     fn remove(&self, id: KeyId) {
+///         self.0.lock().expect("nothing panics under the lock").remove(&id);
+///     }
+///     fn clear(&self) {
+///         self.0.lock().expect("nothing panics under the lock").clear();
+///     }
+///     fn retain(&self, keep: &mut dyn FnMut(&Entry) -> bool) {
+///         let mut entries = self.0.lock().expect("nothing panics under the lock");
+///         entries.retain(|_, entry| keep(entry));
+///     }
+/// }
+///
+/// praxis_cache::store::conformance::check(&Own::default());
+/// let cache = ToolCache::builder().store(Own::default()).build();
+/// # let _ = cache;
+/// ```
 pub trait Store: Send + Sync {
     /// The entry under `id`.
     fn get(&self, id: KeyId) -> Option<Arc<Entry>>;
