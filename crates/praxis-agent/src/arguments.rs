@@ -85,7 +85,7 @@ pub(crate) struct Run {
 /// What outlives runs.
 #[derive(Debug, Args)]
 pub(crate) struct State {
-    /// The folder for what is remembered; unset, `praxis` in XDG_STATE_HOME or in ~/.local/state.
+    /// The folder for what is remembered from run to run; unset, nothing is.
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 }

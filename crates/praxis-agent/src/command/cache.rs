@@ -21,22 +21,6 @@ const MEMORY_BYTES: u64 = 64 << 20;
 /// What the results on disk weigh at most.
 const DISK_BYTES: u64 = 256 << 20;
 
-/// The folder that outlives runs: the one that is named, or `praxis` in the user's folder for state.
-///
-/// None where neither is known.
-fn folder(state: &State) -> Option<PathBuf> {
-    if let Some(folder) = &state.state {
-        return Some(folder.clone());
-    }
-    // A relative path there is to be ignored (XDG Base Directory Specification).
-    let absolute = |name| {
-        let path = std::env::var_os(name).map(PathBuf::from);
-        path.filter(|path| path.is_absolute())
-    };
-    let home = || absolute("HOME").map(|home| home.join(".local/state"));
-    Some(absolute("XDG_STATE_HOME").or_else(home)?.join("praxis"))
-}
-
 fn file(folder: &Path) -> PathBuf {
     folder.join("cache.redb")
 }
@@ -47,11 +31,10 @@ pub(crate) fn open(state: &State) -> (ToolCache, Option<DiskStore>) {
     let cache = ToolCache::builder()
         .max_bytes(MEMORY_BYTES)
         .clock(WallClock::default());
-    let Some(folder) = folder(state) else {
-        tracing::info!("there is no folder for state, so results are remembered in this run only");
+    let Some(folder) = &state.state else {
         return (cache.store(memory).build(), None);
     };
-    match DiskStore::open(file(&folder), DISK_BYTES, |text| tracing::warn!("{text}")) {
+    match DiskStore::open(file(folder), DISK_BYTES, |text| tracing::warn!("{text}")) {
         Ok(disk) => {
             let layered = LayeredStore::new(memory, disk.clone());
             (cache.store(layered).build(), Some(disk))
@@ -73,12 +56,12 @@ pub(crate) fn cache(arguments: &Cache) -> Result<Exit, Stop> {
 
 /// The store that is there already; none where nothing was ever remembered.
 fn existing(state: &State) -> Result<(PathBuf, Option<DiskStore>), Stop> {
-    let Some(folder) = folder(state) else {
-        let mut stop = Stop::new(Exit::Missing, "there is no folder for state");
-        stop.help = Some("give one with `--state DIR`, or set XDG_STATE_HOME or HOME".to_owned());
+    let Some(folder) = &state.state else {
+        let mut stop = Stop::new(Exit::Mistake, "which folder holds what is remembered?");
+        stop.help = Some("name the one that was given to `praxis run` as `--state DIR`".to_owned());
         return Err(stop);
     };
-    let path = file(&folder);
+    let path = file(folder);
     if !path.exists() {
         return Ok((path, None));
     }

@@ -126,18 +126,14 @@ fn a_state_that_cannot_be_used_is_said_once_and_fails_nothing() {
 }
 
 #[test]
-fn the_folder_is_the_one_for_state() {
+fn nothing_outlives_a_run_that_was_given_no_folder() {
     let place = Place::new(&[("a.txt", "one")]);
-    place.write("p.praxis", PROGRAM.as_bytes());
-    let check = |name: &str, value: &str, file: &str| {
-        let mut command = place.command(&["run", "p.praxis"]);
-        command.env(name, place.path().join(value));
-        assert!(command.output().unwrap().status.success());
-        assert!(place.path().join(file).exists(), "{file}");
-    };
-    check("XDG_STATE_HOME", "x", "x/praxis/cache.redb");
-    check("HOME", "h", "h/.local/state/praxis/cache.redb");
-    let ran: Ran = place.praxis(&["cache", "stats"]).exits(3);
+    settle();
+    for _ in 0..2 {
+        let report = place.run(PROGRAM, &["--json"]).exits(0).json();
+        assert_eq!(report["cache"]["hits"], 0, "{report:#}");
+    }
+    let ran: Ran = place.praxis(&["cache", "stats"]).exits(2);
     ran.says(&["--state"]);
 }
 
