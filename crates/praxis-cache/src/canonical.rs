@@ -2,7 +2,7 @@
 //!
 //! A value is a word of 32 bits (its kind in the upper four, a length in the others) and what follows from it:
 //! text as it is, numbers as eight bytes, the items of an array, the members of an object in the order of their names.
-//! Text needs no escapes and numbers no digits, which makes a key three times as cheap as one of JSON text.
+//! Text needs no escapes and numbers no digits, which makes a key cheaper than one of JSON text.
 
 use std::sync::LazyLock;
 

@@ -31,7 +31,7 @@ impl<C: Clock + ?Sized> Clock for Box<C> {
 
 /// The system's monotonic clock, counted from a moment before it was made.
 ///
-/// On Linux it is the coarse one, which moves in steps of 1 to 10 ms and costs a fifth of the exact one to read.
+/// On Linux it is the coarse one, which moves in steps of 1 to 10 ms and is cheaper to read.
 #[derive(Clone, Copy, Debug)]
 pub struct MonotonicClock {
     #[cfg(not(target_os = "linux"))]
