@@ -248,7 +248,7 @@ impl CacheKeyBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TooDeep`] past [`MAX_DEPTH`](crate::MAX_DEPTH) levels, [`ErrorKind::TooLong`] past [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
+    /// [`ErrorKind::TooDeep`](crate::ErrorKind::TooDeep) past [`MAX_DEPTH`](crate::MAX_DEPTH) levels, [`ErrorKind::TooLong`](crate::ErrorKind::TooLong) past [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     pub fn key(&self, arguments: &Map<String, Value>) -> Result<CacheKey, Error> {
         self.with_key(arguments, |key| key.to_key())
     }
