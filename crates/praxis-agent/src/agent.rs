@@ -113,32 +113,25 @@ impl Agent {
             .as_ref()
             .filter(|_| call.cache != Some(false) && contract.cache.enabled);
         let policy = remembering.zip(policy(contract, &arguments, &self.root, run));
-        let Some((cache, policy)) = policy else {
-            let value = work().await?;
+        let remembered = policy.and_then(|(cache, policy)| match tool.keys(&self.root) {
+            Ok(keys) => match keys.key(&arguments) {
+                Ok(key) => Some((cache, policy, key)),
+                Err(error) => {
+                    tracing::debug!(tool = %call.tool, %error, "the call is not remembered");
+                    None
+                }
+            },
+            Err(error) => {
+                tracing::warn!(tool = %call.tool, %error, "the program cannot be read, so the call is not remembered");
+                None
+            }
+        });
+        let Some((cache, policy, key)) = remembered else {
             return Ok(StepOutput {
-                value: Arc::new(value),
+                value: Arc::new(work().await?),
                 cache: CacheUse::Bypassed,
                 engine: name(),
             });
-        };
-        let key = match tool.keys(&self.root).map(|keys| keys.key(&arguments)) {
-            Ok(Ok(key)) => key,
-            Ok(Err(error)) => {
-                tracing::debug!(tool = %call.tool, %error, "the call is not remembered");
-                return Ok(StepOutput {
-                    value: Arc::new(work().await?),
-                    cache: CacheUse::Bypassed,
-                    engine: name(),
-                });
-            }
-            Err(error) => {
-                tracing::warn!(tool = %call.tool, %error, "the program cannot be read, so the call is not remembered");
-                return Ok(StepOutput {
-                    value: Arc::new(work().await?),
-                    cache: CacheUse::Bypassed,
-                    engine: name(),
-                });
-            }
         };
         let outcome = cache
             .get_or_run(&key, &policy, &self.versions, work)

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use praxis_dsl::{Code, Diagnostic, Limits, LineIndex, Row, Span, Tree, check, decode, parse};
+use praxis_dsl::{Code, Diagnostic, Limits, LineIndex, Row, Span, check, decode, parse};
 use praxis_workflow::{ErrorKind, Issue, Plan, lower};
 
 use crate::toolbox::Toolbox;
@@ -135,7 +135,6 @@ pub fn load(path: &str, tools: &Toolbox) -> Result<Loaded, Problem> {
             }
         }
     }
-    drop::<Tree>(tree);
     Ok(Loaded {
         path,
         source,

@@ -144,11 +144,7 @@ impl<'a> Driver<'a> {
             };
             let row = &mut self.rows[row as usize];
             if row.status.is_none() {
-                row.status = Some(StepStatus::Cancelled);
-                row.attempts = 1;
-                row.duration = row
-                    .started
-                    .map_or(Duration::ZERO, |started| now.saturating_sub(started));
+                row.cancel(now);
             }
         }
         let waiting: Vec<(Key, u32)> = self

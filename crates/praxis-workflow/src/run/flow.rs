@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::plan::{Slot, Statement, StatementKind};
-use crate::report::{Failure, StepStatus};
+use crate::report::Failure;
 
 use super::Driver;
 use super::open::extended;
@@ -165,11 +165,7 @@ impl<'a> Driver<'a> {
                 }
                 if let Some(row) = row.map(|row| &mut self.rows[row as usize]) {
                     let now = self.started.elapsed();
-                    row.status = Some(StepStatus::Cancelled);
-                    row.attempts = 1;
-                    row.duration = row
-                        .started
-                        .map_or(Duration::ZERO, |started| now.saturating_sub(started));
+                    row.cancel(now);
                 }
             }
         }

@@ -232,6 +232,15 @@ impl Row {
         }
     }
 
+    /// It was running when it was cancelled, `now` after the run's start.
+    pub(super) fn cancel(&mut self, now: Duration) {
+        self.status = Some(StepStatus::Cancelled);
+        self.attempts = 1;
+        self.duration = self
+            .started
+            .map_or(Duration::ZERO, |started| now.saturating_sub(started));
+    }
+
     /// The way to it from the program: program order, once rows are sorted by it.
     pub(super) fn way(&self) -> impl Iterator<Item = u32> {
         self.path.iter().copied().chain([self.position])
