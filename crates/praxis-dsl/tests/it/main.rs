@@ -4,12 +4,14 @@ mod compat;
 mod diagnostics;
 mod docs;
 mod expressions;
+mod format;
 mod limits;
 mod mutations;
 mod names;
 mod program;
 mod properties;
 mod rendering;
+mod writer;
 
 use praxis_dsl::{Catalog, Checked, Parameter, ParameterKind, ToolSignature, check, parse};
 

@@ -76,7 +76,7 @@ const PIECES: &[&str] = &[
     ":",
 ];
 
-fn programs() -> impl Strategy<Value = String> {
+pub(crate) fn programs() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(PIECES), 0..60).prop_map(|pieces| pieces.concat())
 }
 
