@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Input,
     /// An option of the run is out of range.
     Options,
+    /// What a journal tells of the run is not what this program does.
+    Journal,
     /// The scheduler found no step to start and none that runs: a defect of Praxis.
     Stalled,
 }
@@ -50,6 +52,7 @@ impl ErrorKind {
             Self::Race => "race",
             Self::Input => "input",
             Self::Options => "options",
+            Self::Journal => "journal",
             Self::Stalled => "stalled",
         }
     }

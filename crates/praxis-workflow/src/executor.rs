@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::effect::ResourcePath;
@@ -120,7 +121,8 @@ impl From<Value> for StepOutput {
 }
 
 /// What the cache had to do with a result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CacheUse {
     /// The result was remembered.
     Hit,
@@ -211,7 +213,7 @@ impl StdError for StepError {
 }
 
 /// Identifies a run: sortable by its start, unique on a machine.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(Arc<str>);
 
 impl RunId {
@@ -221,6 +223,22 @@ impl RunId {
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
         Self(format!("{:012x}-{:08x}", since.as_millis(), fastrand::u32(..)).into())
+    }
+
+    /// The id of this text, if it is one that [`RunId::generate`] can give.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = |part: &str, length| {
+            let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            part.len() == length && part.bytes().all(digit)
+        };
+        let (time, random) = text.split_once('-')?;
+        (hex(time, 12) && hex(random, 8)).then(|| Self(text.into()))
+    }
+
+    /// When the run was begun, in milliseconds since 1970.
+    pub fn began_ms(&self) -> u64 {
+        let time = self.0.split('-').next().unwrap_or_default();
+        u64::from_str_radix(time, 16).unwrap_or(0)
     }
 
     /// The id as text.

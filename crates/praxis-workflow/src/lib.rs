@@ -37,6 +37,7 @@ mod lower;
 mod order;
 mod race;
 mod run;
+mod journal;
 mod report;
 mod builder;
 mod error;
@@ -49,6 +50,15 @@ pub use error::{Error, ErrorKind, Issue};
 pub use executor::{
     BoxFuture, CacheUse, NoopExecutor, RunId, StepCall, StepError, StepExecutor, StepOutput,
 };
+#[cfg(feature = "conformance")]
+pub use journal::conformance;
+pub use journal::{
+    Announcement, ArgumentsDigest, Ending, Event, Finish, History, Journal, JournalError,
+    JournalErrorKind, MemoryJournal, Outcome, Past, Record, RunJournal, RunLog, RunStart, RunState,
+    UnknownStep,
+};
+#[cfg(feature = "sqlite")]
+pub use journal::{Retention, SqliteJournal};
 pub use lower::lower;
 pub use observer::{RunEvent, RunObserver};
 pub use plan::{Plan, PlannedCall};

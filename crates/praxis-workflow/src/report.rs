@@ -1,6 +1,6 @@
 //! What a run leaves behind: the document that `praxis run --json` prints.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// How a run went. The field names are stable: others script against them.
@@ -25,7 +25,7 @@ pub struct RunReport {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
     /// Everything that was to run has run.
@@ -78,7 +78,7 @@ pub enum StepStatus {
 }
 
 /// A failure and its place in the program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// A short stable word: `timeout`, `not_found`, `failed`, …
     pub kind: String,

@@ -15,6 +15,8 @@ mod steps;
 mod task;
 mod flow;
 mod finish;
+mod journaling;
+mod past;
 
 use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
@@ -29,11 +31,15 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Issue};
 use crate::executor::{RunId, StepExecutor};
+use crate::journal::history::{History, Past};
+use crate::journal::writer::RunJournal;
 use crate::observer::{RunEvent, RunObserver};
 use crate::plan::Plan;
 use crate::report::RunReport;
 use crate::retry::Backoff;
 
+use journaling::Journaling;
+use past::Recall;
 use state::{Bindings, End, Entry, Key, Name, Ready, Row, Scope, Todo};
 use task::{Running, TaskEnd, Tasks};
 
@@ -77,6 +83,8 @@ pub struct Run<'a> {
     options: RunOptions,
     observer: &'a dyn RunObserver,
     id: RunId,
+    journal: Option<RunJournal>,
+    past: Option<Past>,
 }
 
 impl<'a> Run<'a> {
@@ -90,7 +98,36 @@ impl<'a> Run<'a> {
             options,
             observer: &(),
             id: RunId::generate(),
+            journal: None,
+            past: None,
         }
+    }
+
+    /// Writes down what happens. The run takes the journal's id.
+    #[must_use]
+    pub fn journal(mut self, journal: RunJournal) -> Self {
+        self.id = journal.run().clone();
+        self.journal = Some(journal);
+        self
+    }
+
+    /// Goes on where a run stopped: what has an end in `history` is not run again.
+    ///
+    /// The plan, the inputs and the options must be those of that run. What stands in
+    /// [`History::unknown`] is run again, so ask first whether it may be.
+    #[must_use]
+    pub fn resume(mut self, journal: RunJournal, history: &History) -> Self {
+        self.past = Some(Past::new(history, false));
+        self.journal(journal)
+    }
+
+    /// Goes through a run that is over again, without running a step: the executor is asked for
+    /// resources only. The plan, the inputs and the options must be those of that run.
+    #[must_use]
+    pub fn replay(mut self, run: &RunId, history: &History) -> Self {
+        self.past = Some(Past::new(history, true));
+        self.id = run.clone();
+        self
     }
 
     /// The values of the program's inputs.
@@ -145,6 +182,8 @@ impl<'a> Run<'a> {
             ));
         }
         let inputs = self.bind_inputs()?;
+        let (elapsed, turn) = self.past.as_ref().map_or((0, 0), |past| (past.elapsed_us, past.turn));
+        let now = Instant::now();
         let driver = Driver {
             plan: self.plan,
             executor: self.executor,
@@ -158,9 +197,11 @@ impl<'a> Run<'a> {
             ready: BinaryHeap::new(),
             tasks: Tasks::default(),
             rows: Vec::with_capacity(self.plan.calls()),
-            started: Instant::now(),
+            started: now.checked_sub(Duration::from_micros(elapsed)).unwrap_or(now),
             reach: Duration::ZERO,
             end: None,
+            journal: self.journal.map(|journal| Journaling::new(journal, turn)),
+            recall: self.past.map(Recall::new),
         };
         driver.run(inputs, cancel).await
     }
@@ -235,6 +276,8 @@ struct Driver<'a> {
     /// The longest chain of durations so far.
     reach: Duration,
     end: Option<End>,
+    journal: Option<Journaling>,
+    recall: Option<Recall>,
 }
 
 impl Driver<'_> {
@@ -262,12 +305,16 @@ impl Driver<'_> {
             if self.end.is_some() {
                 break;
             }
+            if self.recall_next()? {
+                continue;
+            }
             if self.tasks.len() == 0 {
                 return Err(Error::new(
                     ErrorKind::Stalled,
                     "no step runs and none can start; please report this program as a defect of Praxis",
                 ));
             }
+            self.next_turn();
             tokio::select! {
                 biased;
                 () = &mut cancel => self.end = Some(End::Cancelled),
@@ -281,10 +328,12 @@ impl Driver<'_> {
                 self.ended(running, end);
             }
         }
+        self.note_interrupted();
         self.note_what_was_running();
         // An aborted task ends at its next await; one that never comes to it must not hold the run.
         let _ = tokio::time::timeout(SHUTDOWN, self.tasks.shutdown()).await;
         let report = self.report();
+        self.note_report(&report).await;
         self.observer.event(&RunEvent::Finished {
             steps: &report.steps,
         });

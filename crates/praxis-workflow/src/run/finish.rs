@@ -137,14 +137,11 @@ impl<'a> Driver<'a> {
     /// When the run was ended from outside, tells what ran from what had not begun.
     pub(super) fn note_what_was_running(&mut self) {
         let now = self.started.elapsed();
-        let running: Vec<Key> = self.tasks.iter().map(|running| running.key).collect();
-        for key in running {
-            let Some(row) = self.entry(key).and_then(|entry| entry.row) else {
-                continue;
-            };
-            let row = &mut self.rows[row as usize];
-            if row.status.is_none() {
-                row.cancel(now);
+        for (_, entry) in &self.entries {
+            if entry.state == EntryState::Running
+                && let Some(row) = entry.row
+            {
+                self.rows[row as usize].cancel(now);
             }
         }
         let waiting: Vec<(Key, u32)> = self

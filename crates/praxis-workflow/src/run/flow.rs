@@ -152,6 +152,18 @@ impl<'a> Driver<'a> {
             entry.task.take(),
             entry.child.take(),
         );
+        let cancelled = matches!(kill, Kill::Cancel(_));
+        if before == EntryState::Running {
+            if cancelled {
+                self.note_cancelled(key);
+                let now = self.started.elapsed();
+                if let Some(row) = row.map(|row| &mut self.rows[row as usize]) {
+                    row.cancel(now);
+                }
+            } else {
+                self.note_discarded(key);
+            }
+        }
         if let Some(task) = task {
             let drain = if let Kill::Cancel(group) = kill {
                 Some(group)
@@ -163,13 +175,8 @@ impl<'a> Driver<'a> {
                 if let Some(group) = self.scope_mut(group) {
                     group.draining += 1;
                 }
-                if let Some(row) = row.map(|row| &mut self.rows[row as usize]) {
-                    let now = self.started.elapsed();
-                    row.cancel(now);
-                }
             }
         }
-        let cancelled = matches!(kill, Kill::Cancel(_));
         if cancelled && matches!(before, EntryState::Waiting) && row.is_none() {
             self.skip_entry(scope, position);
         }

@@ -65,6 +65,10 @@ impl Driver<'_> {
             agent: step.agent.clone(),
             cache: step.cache,
         };
+        if self.recalled(key, &call, step.label.as_deref()) {
+            return;
+        }
+        let ticket = self.announce(key, scope, index, &call);
         self.observer.event(&RunEvent::StepStarted {
             step: &id,
             tool: &step.tool,
@@ -76,7 +80,13 @@ impl Driver<'_> {
             step.retries,
             self.options.backoff,
         );
-        let task = self.tasks.spawn(key, task);
+        let task = match ticket {
+            None => self.tasks.spawn(key, task),
+            Some(ticket) => self.tasks.spawn(key, async move {
+                ticket.wait().await;
+                task.await
+            }),
+        };
         let started = self.started.elapsed();
         if let Some(entry) = self.entry_mut(key) {
             entry.state = EntryState::Running;
@@ -147,6 +157,7 @@ impl Driver<'_> {
                 }
             }
         }
+        self.note_end(key, &id, &end);
         match end.result {
             Ok(output) => {
                 if let Some(slot) = step.bind {

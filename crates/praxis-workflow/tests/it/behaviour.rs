@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, effects};
 
-fn plan(program: &str) -> Result<Plan, Error> {
+pub(crate) fn plan(program: &str) -> Result<Plan, Error> {
     let tool = |name: &str| {
         let tool = ToolSignature::new(name)
             .optional("path", ParameterKind::Text)

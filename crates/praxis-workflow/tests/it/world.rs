@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) most_at_once: Mutex<(usize, usize)>,
     pub(crate) calls: Mutex<Vec<String>>,
+    /// The steps that changed a file, each time that they did.
+    pub(crate) acts: Mutex<Vec<String>>,
 }
 
 impl World {
@@ -69,6 +71,9 @@ impl World {
         (&*call.tool, format!("{arguments:?}")).hash(&mut hasher);
         let mixed = (hasher.finish() % 1000) as i64;
         let mut files = self.files.lock().unwrap();
+        if matches!(&*call.tool, "write" | "copy" | "external") {
+            self.acts.lock().unwrap().push(call.step.to_string());
+        }
         match &*call.tool {
             "read" => json!(files.get(&path).copied().unwrap_or(-1)),
             "write" => {
