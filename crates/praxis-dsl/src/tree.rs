@@ -182,6 +182,16 @@ pub struct Statements<'t> {
     end: usize,
 }
 
+impl Statements<'_> {
+    /// The byte where what follows them starts: a clause, an end word, or the end of the source.
+    pub(crate) fn end(&self) -> u32 {
+        let line = self.tree.lines.get(self.end);
+        line.map_or(Span::new(0, self.tree.source.len()).end, |line| {
+            self.tree.words[line.first as usize].span().start
+        })
+    }
+}
+
 impl<'t> Iterator for Statements<'t> {
     type Item = Statement<'t>;
 

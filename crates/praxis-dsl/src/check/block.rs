@@ -49,6 +49,7 @@ impl<'t> Checker<'t> {
         let mut nodes = Vec::new();
         let mut returned: Option<Span> = None;
         let mut warned = false;
+        let end = statements.end();
         for statement in statements {
             if let Some(span) = returned
                 && !warned
@@ -75,6 +76,7 @@ impl<'t> Checker<'t> {
                 returned = Some(statement.head_span());
             }
         }
+        self.scope.probe(end);
         (nodes, returned.is_none())
     }
 
@@ -83,6 +85,7 @@ impl<'t> Checker<'t> {
         statement: Statement<'t>,
         place: &mut Place,
     ) -> (Option<NodeKind>, bool) {
+        self.scope.probe(statement.line_span().end);
         let words = statement.words();
         let head = usize::from(statement.keyword().is_some())
             * (words.len() - statement.arguments().len());
@@ -228,6 +231,7 @@ impl<'t> Checker<'t> {
                 );
             }
         }
+        self.scope.probe(statement.children().end());
         for (name, mut entry) in self.scope.take(mark) {
             entry.sibling = false;
             if options.any {
@@ -602,6 +606,7 @@ impl<'t> Checker<'t> {
             span,
             sibling: false,
         };
+        self.scope.note_binding(&name, span);
         self.scope.put(name, entry);
     }
 }

@@ -8,6 +8,7 @@ mod operand;
 mod option;
 mod scope;
 mod text;
+mod trace;
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 use self::block::Place;
 use self::scope::Scope;
+pub(crate) use self::trace::Trace;
 use crate::catalog::ToolCatalog;
 use crate::checked::{CheckedProgram, Input, Location};
 use crate::diagnostic::{Diagnostic, Sink};
@@ -40,6 +42,15 @@ impl Checked {
 
 /// Checks `tree` against the tools of `catalog`.
 pub fn check(tree: &Tree, catalog: &dyn ToolCatalog) -> Checked {
+    check_traced(tree, catalog, None).0
+}
+
+/// The same, with a record of what names stand for if `trace` is there to keep it.
+pub(crate) fn check_traced(
+    tree: &Tree,
+    catalog: &dyn ToolCatalog,
+    trace: Option<Trace>,
+) -> (Checked, Option<Trace>) {
     let mut sink = Sink::new(Limits::DEFAULT.max_diagnostics);
     for diagnostic in tree.diagnostics() {
         sink.push(diagnostic.clone());
@@ -49,7 +60,7 @@ pub fn check(tree: &Tree, catalog: &dyn ToolCatalog) -> Checked {
         source: tree.source(),
         catalog,
         sink,
-        scope: Scope::default(),
+        scope: Scope::new(trace),
         tried: Vec::new(),
         bindings: bindings(tree),
         reported_names: HashSet::new(),
@@ -68,6 +79,7 @@ pub fn check(tree: &Tree, catalog: &dyn ToolCatalog) -> Checked {
     checker.check_awaited();
     let Checker {
         sink,
+        scope,
         name,
         metadata,
         inputs,
@@ -79,10 +91,11 @@ pub fn check(tree: &Tree, catalog: &dyn ToolCatalog) -> Checked {
         inputs,
         body,
     });
-    Checked {
+    let checked = Checked {
         program,
         diagnostics: sink.finish(),
-    }
+    };
+    (checked, scope.into_trace())
 }
 
 /// The state of a check.

@@ -8,7 +8,7 @@ use super::text::{glued, is_name, odd_character};
 use crate::checked::{Operand, Piece, Reference, Segment};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
-use crate::expression::Expression;
+use crate::expression::{Expression, occurrences};
 use crate::source::Span;
 use crate::suggest::nearest;
 use crate::template::{Part, expression_source, interpolation_end, parts, unescape};
@@ -135,12 +135,17 @@ impl Checker<'_> {
         match Expression::compile(source) {
             Ok(expression) => {
                 let raw = span.text(self.source);
+                let places = occurrences(raw);
                 for name in expression.names() {
-                    let at = find_name(raw, name).map_or(span, |at| {
-                        let start = span.start as usize + at;
-                        Span::new(start, start + name.len())
-                    });
-                    self.use_name(name, at);
+                    let mut places = places.iter().filter(|place| place.text(raw) == name);
+                    let place = |at: &Span| Span {
+                        start: span.start + at.start,
+                        end: span.start + at.end,
+                    };
+                    self.use_name(name, places.next().map_or(span, place));
+                    for at in places {
+                        self.scope.note_use(name, place(at));
+                    }
                 }
                 Some(expression)
             }
@@ -191,6 +196,7 @@ impl Checker<'_> {
 
     /// Reports `name` unless it is bound here; one that is not is reported once.
     pub(super) fn use_name(&mut self, name: &str, span: Span) {
+        self.scope.note_use(name, span);
         // Where a block is left open, where names are bound is a guess.
         if self.tree.unbalanced && self.bindings.contains_key(name) {
             return;
@@ -344,16 +350,6 @@ pub(super) fn is_dynamic(word: &Word, source: &str) -> bool {
             raw.starts_with("${") || raw.strip_prefix('$').and_then(parse_reference).is_some()
         }
     }
-}
-
-/// Where `name` stands as a whole word in `text`.
-fn find_name(text: &str, name: &str) -> Option<usize> {
-    text.match_indices(name).map(|(at, _)| at).find(|&at| {
-        let part = |c: char| c == '_' || c.is_alphanumeric();
-        let before = text[..at].chars().next_back();
-        let after = text[at + name.len()..].chars().next();
-        !before.is_some_and(|c| part(c) || c == '.') && !after.is_some_and(part)
-    })
 }
 
 /// `name`, then any of `.key` and `[index]`, as a whole.

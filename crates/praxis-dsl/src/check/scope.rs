@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::trace::{Trace, Use};
 use crate::source::Span;
 
 /// How far a name is bound.
@@ -37,9 +38,22 @@ pub(super) type Names = Vec<(String, Entry)>;
 pub(super) struct Scope {
     entries: HashMap<String, Entry>,
     order: Vec<String>,
+    /// What was resolved, where someone wants to know.
+    trace: Option<Trace>,
 }
 
 impl Scope {
+    pub(super) fn new(trace: Option<Trace>) -> Self {
+        Self {
+            trace,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn into_trace(self) -> Option<Trace> {
+        self.trace
+    }
+
     pub(super) fn find(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
     }
@@ -55,6 +69,40 @@ impl Scope {
     pub(super) fn put(&mut self, name: String, entry: Entry) {
         if self.entries.insert(name.clone(), entry).is_none() {
             self.order.push(name);
+        }
+    }
+
+    /// Keeps that `name` is bound at `span`.
+    pub(super) fn note_binding(&mut self, name: &str, span: Span) {
+        if let Some(trace) = &mut self.trace {
+            trace.bindings.push((name.to_owned(), span));
+        }
+    }
+
+    /// Keeps that `name` is used at `span`.
+    pub(super) fn note_use(&mut self, name: &str, span: Span) {
+        let Some(trace) = &mut self.trace else {
+            return;
+        };
+        trace.uses.push(Use {
+            name: name.to_owned(),
+            span,
+            binding: self.entries.get(name).map(|entry| entry.span),
+            links: trace.links.len(),
+        });
+    }
+
+    /// Keeps the names that can be used, if the place that asks for them is not after `end`.
+    pub(super) fn probe(&mut self, end: u32) {
+        let Some(trace) = &mut self.trace else {
+            return;
+        };
+        if trace.probe.take_if(|probe| *probe <= end).is_some() {
+            let usable = self.entries.iter().filter(|(_, entry)| !entry.sibling);
+            trace.visible = usable
+                .map(|(name, entry)| (name.clone(), entry.span))
+                .collect();
+            trace.visible.sort_unstable_by_key(|(_, span)| *span);
         }
     }
 
@@ -80,11 +128,18 @@ impl Scope {
         for (names, completes) in branches {
             for (name, entry) in names {
                 let bound = usize::from(completes && entry.state == State::Bound);
-                let (_, count) = joined.entry(name.clone()).or_insert_with(|| {
-                    order.push(name);
-                    (entry, 0)
-                });
-                *count += bound;
+                match joined.get_mut(&name) {
+                    Some((first, count)) => {
+                        *count += bound;
+                        if let Some(trace) = &mut self.trace {
+                            trace.links.push((first.span, entry.span));
+                        }
+                    }
+                    None => {
+                        order.push(name.clone());
+                        joined.insert(name, (entry, bound));
+                    }
+                }
             }
         }
         for name in order {

@@ -3,6 +3,7 @@
 mod budget;
 mod convert;
 mod names;
+mod occurrences;
 pub(crate) mod shape;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use self::budget::Uses;
 use self::names::Refused;
+pub(crate) use self::occurrences::occurrences;
 use crate::diagnostic::shown;
 
 /// The language that every expression is compiled and run in.

@@ -19,6 +19,11 @@ pub(crate) const MAX_NESTED_COMPREHENSIONS: usize = 2;
 
 const COMPREHENSIONS: [&str; 6] = ["map", "filter", "all", "exists", "exists_one", "existsOne"];
 
+/// Whether the function `word` binds a name in its arguments.
+pub(super) fn is_comprehension(word: &str) -> bool {
+    COMPREHENSIONS.contains(&word)
+}
+
 /// Checks `source`; on failure says which limit it exceeds.
 pub(crate) fn check(source: &str) -> Result<(), String> {
     if source.len() > MAX_BYTES {
@@ -105,7 +110,7 @@ struct Counts {
 
 impl Counts {
     fn word(&mut self, word: &str) {
-        self.member = self.selected && COMPREHENSIONS.contains(&word);
+        self.member = self.selected && is_comprehension(word);
         self.selected = false;
         self.operators += usize::from(word == "in");
     }
@@ -160,7 +165,7 @@ fn word_length(bytes: &[u8]) -> usize {
         .count()
 }
 
-fn number_length(bytes: &[u8]) -> usize {
+pub(super) fn number_length(bytes: &[u8]) -> usize {
     bytes
         .iter()
         .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'.' || **byte == b'_')
@@ -168,7 +173,7 @@ fn number_length(bytes: &[u8]) -> usize {
 }
 
 /// The offset after the CEL text that opens at `start`.
-fn literal_end(bytes: &[u8], start: usize, raw: bool) -> usize {
+pub(super) fn literal_end(bytes: &[u8], start: usize, raw: bool) -> usize {
     let quote = bytes[start];
     let triple = bytes[start..].starts_with(&[quote; 3]);
     let width = if triple { 3 } else { 1 };

@@ -8,6 +8,7 @@ mod format;
 mod limits;
 mod mutations;
 mod names;
+mod navigate;
 mod program;
 mod properties;
 mod rendering;
