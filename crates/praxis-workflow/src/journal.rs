@@ -179,6 +179,8 @@ pub enum JournalErrorKind {
     NotFound,
     /// Another has the run's log open.
     InUse,
+    /// The run cannot be taken up again: it is over, or went on without its journal.
+    Over,
     /// The storage has no room: the disk is full, or the journal's own limit is reached.
     Full,
     /// What is stored is not what was written.

@@ -182,7 +182,10 @@ impl<'a> Run<'a> {
             ));
         }
         let inputs = self.bind_inputs()?;
-        let (elapsed, turn) = self.past.as_ref().map_or((0, 0), |past| (past.elapsed_us, past.turn));
+        let (elapsed, turn) = self
+            .past
+            .as_ref()
+            .map_or((0, 0), |past| (past.elapsed_us, past.turn));
         let now = Instant::now();
         let driver = Driver {
             plan: self.plan,
@@ -197,7 +200,9 @@ impl<'a> Run<'a> {
             ready: BinaryHeap::new(),
             tasks: Tasks::default(),
             rows: Vec::with_capacity(self.plan.calls()),
-            started: now.checked_sub(Duration::from_micros(elapsed)).unwrap_or(now),
+            started: now
+                .checked_sub(Duration::from_micros(elapsed))
+                .unwrap_or(now),
             reach: Duration::ZERO,
             end: None,
             journal: self.journal.map(|journal| Journaling::new(journal, turn)),

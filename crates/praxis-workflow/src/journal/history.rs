@@ -55,9 +55,9 @@ impl RunState {
 pub struct UnknownStep {
     /// What it was about to do.
     pub about: Announcement,
-    /// The bytes of its result, where it is known to have succeeded and the result was too large to
-    /// be kept; `None` where nothing is known of its end.
-    pub too_large: Option<u64>,
+    /// Whether it is known to have succeeded, with a result that was too large to be kept; else
+    /// nothing is known of its end.
+    pub succeeded: bool,
 }
 
 impl History {
@@ -97,11 +97,11 @@ impl History {
             .filter_map(|fate| match fate {
                 Fate::Announced(about) => Some(UnknownStep {
                     about,
-                    too_large: None,
+                    succeeded: false,
                 }),
-                Fate::TooLarge(about, bytes) => Some(UnknownStep {
+                Fate::NotKept(about) => Some(UnknownStep {
                     about,
-                    too_large: Some(bytes),
+                    succeeded: true,
                 }),
                 _ => None,
             })
@@ -141,8 +141,8 @@ pub(crate) enum Fate {
     Finished(Announcement),
     /// Its end is not known.
     Announced(Announcement),
-    /// It succeeded with a result of so many bytes, which was not kept.
-    TooLarge(Announcement, u64),
+    /// It succeeded, and its result was not kept.
+    NotKept(Announcement),
     /// A sibling's end cancelled it.
     Cancelled(Announcement),
     /// It was running when the run was ended from outside.
@@ -224,7 +224,7 @@ impl Past {
         let mut finish = finish.clone();
         let step = Arc::clone(&finish.step);
         let fate = match &finish.outcome {
-            Outcome::TooLarge { bytes } => Fate::TooLarge(about, *bytes),
+            Outcome::NotKept => Fate::NotKept(about),
             Outcome::SameAs(other) => match self.values.get(other) {
                 Some(value) => {
                     finish.outcome = Outcome::Value(Arc::clone(value));

@@ -107,11 +107,8 @@ pub enum Outcome {
     Value(#[serde(skip)] Arc<Value>),
     /// The very result of a step that finished before, through the cache.
     SameAs(Arc<str>),
-    /// A result of so many bytes as JSON, too large to be kept.
-    TooLarge {
-        /// The bytes.
-        bytes: u64,
-    },
+    /// A result that is too large, or nested too deep, to be kept.
+    NotKept,
     /// An error.
     Failed {
         /// A short stable word.

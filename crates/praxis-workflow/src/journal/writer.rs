@@ -8,9 +8,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::executor::RunId;
+use crate::report::RunStatus;
 
 use super::record::{Event, Outcome, Record, RunStart};
-use super::{History, Journal, JournalError, JournalErrorKind, RunLog};
+use super::{History, Journal, JournalError, JournalErrorKind, RunLog, RunState};
 
 /// How long records that nobody waits for may gather before they are written.
 const LINGER: Duration = Duration::from_millis(5);
@@ -110,12 +111,30 @@ impl RunJournal {
     ///
     /// # Errors
     ///
-    /// As [`Journal::open`], [`Journal::read`] and [`RunLog::append`].
+    /// As [`Journal::open`], [`Journal::read`] and [`RunLog::append`];
+    /// [`JournalErrorKind::Over`] for a run that is over, or went on without its journal.
     pub fn resume(journal: &dyn Journal, run: &RunId) -> Result<(Self, History), JournalError> {
-        // A run that is not there must not be made by asking for it.
-        journal.read(run)?;
+        // Asked for first, since opening makes what is not there.
+        let over = |history: &History| match history.state() {
+            RunState::Interrupted | RunState::Running | RunState::Ended(RunStatus::Cancelled) => {
+                Ok(())
+            }
+            RunState::Abandoned => Err(format!(
+                "run {run} lost its journal and went on without it, so nobody knows how far it came"
+            )),
+            RunState::Ended(_) => Err(format!(
+                "run {run} is over: it {}",
+                history.state().as_str()
+            )),
+        };
+        let over = |history: &History| {
+            over(history).map_err(|message| JournalError::new(JournalErrorKind::Over, message))
+        };
+        over(&journal.read(run)?)?;
         let mut log = journal.open(run)?;
-        let history = journal.read(run)?;
+        let mut history = journal.read(run)?;
+        history.in_use = false;
+        over(&history)?;
         log.append(&[record(Event::Resumed)], false)?;
         Ok((Self::over(run.clone(), log)?, history))
     }

@@ -51,15 +51,12 @@ impl Driver<'_> {
         let (about, ended) = match recall.past.fates.get(&call.step) {
             Some(Fate::Finished(about)) => (about, true),
             Some(Fate::Cancelled(about) | Fate::Interrupted(about)) => (about, false),
-            Some(Fate::TooLarge(_, bytes)) if replay => {
-                let message = format!(
-                    "the result of step {} had {bytes} bytes and was not kept",
-                    call.step
-                );
+            Some(Fate::NotKept(_)) if replay => {
+                let message = format!("the result of step {} was too large to be kept", call.step);
                 recall.misfit.get_or_insert(message);
                 return true;
             }
-            Some(Fate::Announced(about) | Fate::TooLarge(about, _)) => {
+            Some(Fate::Announced(about) | Fate::NotKept(about)) => {
                 if let Some(message) = difference(about, call) {
                     recall.misfit.get_or_insert(message);
                 }
@@ -160,7 +157,7 @@ fn task_end(finish: Finish) -> TaskEnd {
                 None => error,
             })
         }
-        Outcome::SameAs(_) | Outcome::TooLarge { .. } => {
+        Outcome::SameAs(_) | Outcome::NotKept => {
             Err(StepError::new("failed", "the result was not kept"))
         }
     };

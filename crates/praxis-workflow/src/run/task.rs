@@ -58,10 +58,6 @@ impl Tasks {
         self.running.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Running> {
-        self.running.iter().map(|(_, running)| running)
-    }
-
     /// Starts a step's task and gives the number that [`Tasks::cancel`] takes.
     pub(super) fn spawn(
         &mut self,

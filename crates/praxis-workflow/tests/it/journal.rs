@@ -320,3 +320,9 @@ fn a_journal_that_fails_fails_no_run() {
     assert_eq!(timeless(&with)["steps"], timeless(&without)["steps"]);
     assert_eq!(*journal.0.lock().unwrap(), ["failed", "abandoned"]);
 }
+
+#[cfg(feature = "conformance")]
+#[test]
+fn the_journal_in_memory_keeps_the_contract() {
+    praxis_workflow::conformance::check(&MemoryJournal::new());
+}

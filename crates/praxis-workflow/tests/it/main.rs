@@ -4,5 +4,7 @@
 mod behaviour;
 mod journal;
 mod program;
+#[cfg(feature = "full")]
+mod sqlite;
 mod theorem;
 mod world;
