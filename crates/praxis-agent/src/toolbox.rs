@@ -9,7 +9,8 @@ use praxis_dsl::{Catalog, ParameterKind, ToolCatalog, ToolSignature};
 use praxis_exec::builtin::{self, BuiltinConfig};
 use praxis_exec::local::LocalEngine;
 use praxis_exec::{
-    EffectClass, Error, ErrorKind, ExecutionEngine, NativeEngine, ProgramVersion, ToolContract,
+    EffectClass, Error, ErrorKind, ExecutionEngine, NativeEngine, OutputFormat, ProgramVersion,
+    ToolContract,
 };
 use praxis_workflow::{EffectCatalog, ResourceParameter, ToolEffects};
 use serde_json::Value;
@@ -187,7 +188,7 @@ impl Toolbox {
             let message = "a tool of that name is there already; give the contract another name";
             return Err(Error::new(ErrorKind::InvalidContract, message).with_tool(&name));
         }
-        self.signatures.insert(signature(&contract));
+        self.signatures.insert(signature(&contract, engine));
         self.tools.insert(
             name,
             Tool {
@@ -294,7 +295,16 @@ fn resource(contract: &ToolContract, name: &str) -> ResourceParameter {
     }
 }
 
-fn signature(contract: &ToolContract) -> ToolSignature {
+/// What its results are for certain. Only the output of a program is read as the contract says.
+fn output(contract: &ToolContract, engine: Option<usize>) -> ParameterKind {
+    if engine != Some(0) && contract.output == OutputFormat::Text {
+        ParameterKind::Text
+    } else {
+        ParameterKind::Any
+    }
+}
+
+fn signature(contract: &ToolContract, engine: Option<usize>) -> ToolSignature {
     let parameters = contract
         .parameters
         .iter()
@@ -320,5 +330,6 @@ fn signature(contract: &ToolContract) -> ToolSignature {
         description: contract.description.clone(),
         parameters: parameters.collect(),
         open: false,
+        output: output(contract, engine),
     }
 }

@@ -33,6 +33,9 @@ pub struct ToolSignature {
     /// It also takes parameters that are not declared.
     #[serde(default)]
     pub open: bool,
+    /// What kind of value it gives, without exception.
+    #[serde(default)]
+    pub output: ParameterKind,
 }
 
 /// A parameter of a tool.
@@ -128,6 +131,13 @@ impl ToolSignature {
             kind,
             ..Parameter::default()
         });
+        self
+    }
+
+    /// The same with what kind of value it gives, without exception.
+    #[must_use]
+    pub fn gives(mut self, output: ParameterKind) -> Self {
+        self.output = output;
         self
     }
 

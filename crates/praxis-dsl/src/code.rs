@@ -70,6 +70,8 @@ codes! {
         "Whole numbers reach from -9223372036854775808 to 18446744073709551615. Quote the word to keep it as text.";
     TooManyDiagnostics = "P0011", "there are more diagnostics than are shown",
         "Only the first diagnostics are kept. Mend them and check again.";
+    IllTypedExpression = "P0012", "the types of an expression do not go together",
+        "The types of its parts are known from literals, from other expressions and from the contracts of tools, and no values of these types can be evaluated. An integer and a float do not add, and a condition is true or false. Convert with int(…), double(…) or string(…), or use another value.";
     UnknownCommand = "P0101", "a line does not start with a command",
         "Every line starts with a command: WORKFLOW, INPUT, CALL, LET, PARALLEL, SEQUENCE, IF, FOR, TRY, TASK, AGENT or RETURN, in any case. To run a tool, write `CALL tool`.";
     UnclosedBlock = "P0102", "a block is not closed",

@@ -89,6 +89,10 @@ impl<'t> Layout<'t> {
                 ]);
             }
         }
+        if layout.out.starts_with(BOM) && !source.starts_with(BOM) {
+            // The mark belongs to a word, which must not come first.
+            layout.out.insert_str(0, layout.line_end);
+        }
         Ok(layout.out)
     }
 

@@ -13,6 +13,7 @@ use crate::checked::{Branch, For, Node, NodeKind, Operand, Parallel};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::expression::Expression;
+use crate::expression::kinds::{Kinds, Type};
 use crate::keyword::{Keyword, nearest_keyword};
 use crate::source::Span;
 use crate::suggest::nearest;
@@ -319,8 +320,17 @@ impl<'t> Checker<'t> {
         }
         let span = first.span().to(last.span());
         let source = self.source;
+        let reported = self.sink.count();
         let expression = self.expression(span.text(source), span)?;
-        if expression.names().is_empty()
+        let value = self.type_of(&Operand::Expression(expression.clone()));
+        if !value.kinds.meets(Kinds::BOOLEAN) && !expression.names().is_empty() {
+            let message = format!("the condition is {}, not true or false", value.kinds);
+            self.report(
+                Diagnostic::error(Code::IllTypedExpression, span, message)
+                    .with_help("compare it, such as `size(files) > 0`"),
+            );
+        } else if self.sink.count() == reported
+            && expression.names().is_empty()
             && let Err(error) = expression.condition(&|_| None)
         {
             self.report(
@@ -336,6 +346,7 @@ impl<'t> Checker<'t> {
         let words = statement.arguments();
         let head = statement.head_span();
         let mut items = None;
+        let mut item = Type::ANY;
         let mut options = BlockOptions::default();
         let mut spoilt = statement.is_spoilt();
         if !spoilt
@@ -349,6 +360,7 @@ impl<'t> Checker<'t> {
         }
         if !spoilt && let Some(word) = words.get(2) {
             items = self.items(word);
+            item = self.item_of(items.as_ref(), word);
             let rest = &words[3..];
             if parallel {
                 options = self.block_options(statement, rest, false);
@@ -367,12 +379,13 @@ impl<'t> Checker<'t> {
         let mark = self.scope.mark();
         let variable = words.first().map(|word| {
             let name = word.text(self.source).into_owned();
-            self.bind(&name, word);
+            self.bind(&name, word, item);
             name
         });
         let (body, _) = self.block(statement.children(), place);
-        for (name, entry) in self.scope.take(mark) {
+        for (name, mut entry) in self.scope.take(mark) {
             if Some(&name) != variable.as_ref() {
+                entry.value = entry.value.list();
                 self.scope.put(name, entry);
             }
         }
@@ -411,6 +424,23 @@ impl<'t> Checker<'t> {
         }
     }
 
+    /// What a loop over `items` binds in each round; reports what is certainly no list.
+    fn item_of(&mut self, items: Option<&Operand>, word: &Word) -> Type {
+        let Some(items) = items else {
+            return Type::ANY;
+        };
+        let list = self.type_of(items);
+        if !list.kinds.meets(Kinds::LIST) {
+            let message = format!("FOR goes over a list, and this is {}", list.kinds);
+            self.report(
+                Diagnostic::error(Code::IllTypedExpression, word.span(), message)
+                    .with_help("name a list, or a part of the value that is one"),
+            );
+            return Type::ANY;
+        }
+        list.item()
+    }
+
     fn attempt(&mut self, statement: Statement<'t>, place: &Place) -> (NodeKind, bool) {
         self.no_arguments(statement);
         let mark = self.scope.mark();
@@ -427,7 +457,7 @@ impl<'t> Checker<'t> {
         if let Some(clause) = statement.clauses().next() {
             if let [word, rest @ ..] = clause.arguments() {
                 let name = word.text(self.source).into_owned();
-                self.bind(&name, word);
+                self.bind(&name, word, Type::ANY);
                 error = Some(name);
                 self.surplus_words(rest, "CATCH takes one name");
             }
@@ -582,7 +612,7 @@ impl<'t> Checker<'t> {
     }
 
     /// Binds the name that `word` spells, unless it cannot be one or is bound already.
-    pub(super) fn bind(&mut self, name: &str, word: &Word) {
+    pub(super) fn bind(&mut self, name: &str, word: &Word, value: Type) {
         let span = word.span();
         let odd = odd_character(word, self.source, true);
         if let Some(diagnostic) = odd.or_else(|| check_name(name, span)) {
@@ -597,7 +627,15 @@ impl<'t> Checker<'t> {
             );
             return;
         }
-        self.bind_silently(name.to_owned(), span);
+        // Where a name may be bound twice, it is not known which of both holds.
+        let value = if self.lenient { Type::ANY } else { value };
+        let entry = Entry {
+            state: State::Bound,
+            span,
+            sibling: false,
+            value,
+        };
+        self.scope.put(name.to_owned(), entry);
     }
 
     pub(super) fn bind_silently(&mut self, name: String, span: Span) {
@@ -605,6 +643,7 @@ impl<'t> Checker<'t> {
             state: State::Bound,
             span,
             sibling: false,
+            value: Type::ANY,
         };
         self.scope.note_binding(&name, span);
         self.scope.put(name, entry);

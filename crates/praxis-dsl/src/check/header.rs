@@ -11,6 +11,7 @@ use crate::code::Code;
 use crate::compat::pairs;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::expression::Expression;
+use crate::expression::kinds::Type;
 use crate::keyword::Keyword;
 use crate::template::interpolation_end;
 use crate::tree::Statement;
@@ -167,7 +168,8 @@ impl<'t> Checker<'t> {
                     .with_help("put the inputs before the first step, outside of blocks"),
             );
         }
-        self.bind(&name, name_word);
+        // The caller may give a value of any type.
+        self.bind(&name, name_word, Type::ANY);
         let default = match (sign, &words[1..]) {
             (None, _) => None,
             (Some(true), [_, word]) => self.known(word),
@@ -253,15 +255,21 @@ impl<'t> Checker<'t> {
                 place,
                 statement.is_spoilt(),
             );
-            self.bind(&name, name_word);
+            let tool = call.as_ref().and_then(|call| self.catalog.tool(&call.tool));
+            let value = tool.map_or(Type::ANY, |tool| Type::declared(tool.output));
+            self.bind(&name, name_word, value);
             return call.map(NodeKind::Call);
         }
+        let reported = self.sink.count();
         let operand = if statement.is_spoilt() {
             None
         } else {
             self.single(value, "LET")
         };
-        self.bind(&name, name_word);
+        // What was meant is not known where something is wrong.
+        let sound = operand.as_ref().filter(|_| self.sink.count() == reported);
+        let value = sound.map_or(Type::ANY, |operand| self.type_of(operand));
+        self.bind(&name, name_word, value);
         Some(NodeKind::Let {
             name,
             value: operand?,

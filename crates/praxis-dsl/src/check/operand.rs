@@ -8,6 +8,7 @@ use super::text::{glued, is_name, odd_character};
 use crate::checked::{Operand, Piece, Reference, Segment};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
+use crate::expression::kinds::{Kinds, Mistake, Type};
 use crate::expression::{Expression, occurrences};
 use crate::source::Span;
 use crate::suggest::nearest;
@@ -68,6 +69,7 @@ impl Checker<'_> {
                 &reference.name,
                 Span::new(start, start + 1 + reference.name.len()),
             );
+            self.check_way(&reference, word.span());
             return Some(Operand::Reference(reference));
         }
         self.warn_not_interpolated(raw, start);
@@ -122,6 +124,7 @@ impl Checker<'_> {
                 &reference.name,
                 Span::new(start, start + reference.name.len()),
             );
+            self.check_way(&reference, Span::new(start, start + plain.len()));
             return Operand::Reference(reference);
         }
         match self.expression(&expression_source(raw), inside) {
@@ -146,6 +149,9 @@ impl Checker<'_> {
                     for at in places {
                         self.scope.note_use(name, place(at));
                     }
+                }
+                if let Err(Mistake(message)) = expression.kinds(&|name| self.value_of(name)) {
+                    self.ill_typed(span, message);
                 }
                 Some(expression)
             }
@@ -172,6 +178,65 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// What is known of the value of `name` here.
+    fn value_of(&self, name: &str) -> Type {
+        let entry = self.scope.find(name);
+        let bound = entry.filter(|entry| entry.state == State::Bound && !entry.sibling);
+        bound
+            .filter(|_| !self.tree.unbalanced)
+            .map_or(Type::ANY, |entry| entry.value.clone())
+    }
+
+    /// What is known of the value of `operand`; anything where it is wrong.
+    pub(super) fn type_of(&self, operand: &Operand) -> Type {
+        match operand {
+            Operand::Literal(value) => Type::of(value),
+            Operand::Template(_) => Type::TEXT,
+            Operand::Reference(reference) => self.way(reference).unwrap_or(Type::ANY),
+            Operand::Expression(expression) => expression
+                .kinds(&|name| self.value_of(name))
+                .map_or(Type::ANY, Type::bound),
+        }
+    }
+
+    /// The type at the end of the way into a value.
+    fn way(&self, reference: &Reference) -> Result<Type, Mistake> {
+        let mut value = self.value_of(&reference.name);
+        let mut way = format!("${}", reference.name);
+        for segment in &reference.path {
+            let (kind, part) = match segment {
+                Segment::Key(key) => (Kinds::MAP, format!(".{key}")),
+                Segment::Index(index) => (Kinds::LIST, format!("[{index}]")),
+            };
+            if !value.kinds.meets(kind) {
+                let kinds = value.kinds;
+                return Err(Mistake(format!(
+                    "`{way}` is {kinds}, so it has no `{part}`"
+                )));
+            }
+            value = value.item();
+            way.push_str(&part);
+        }
+        Ok(value)
+    }
+
+    fn check_way(&mut self, reference: &Reference, span: Span) {
+        if let Err(Mistake(message)) = self.way(reference) {
+            self.ill_typed(span, message);
+        }
+    }
+
+    fn ill_typed(&mut self, span: Span, message: String) {
+        let raw = span.text(self.source);
+        let blanks = raw.len() - raw.trim_start().len();
+        let start = span.start as usize + blanks;
+        let span = Span::new(start, start + raw.trim().len());
+        self.report(
+            Diagnostic::error(Code::IllTypedExpression, span, message)
+                .with_help("convert with int(…), double(…) or string(…), or use another value"),
+        );
     }
 
     /// The span of the character `offset` bytes into `span`, or of its last one.

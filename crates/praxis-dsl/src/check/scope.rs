@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::trace::{Trace, Use};
+use crate::expression::kinds::Type;
 use crate::source::Span;
 
 /// How far a name is bound.
@@ -29,6 +30,8 @@ pub(super) struct Entry {
     pub(super) span: Span,
     /// Another child of the same `PARALLEL` binds it.
     pub(super) sibling: bool,
+    /// What is known of its value.
+    pub(super) value: Type,
 }
 
 pub(super) type Names = Vec<(String, Entry)>;
@@ -131,6 +134,7 @@ impl Scope {
                 match joined.get_mut(&name) {
                     Some((first, count)) => {
                         *count += bound;
+                        first.value = first.value.clone().or(entry.value);
                         if let Some(trace) = &mut self.trace {
                             trace.links.push((first.span, entry.span));
                         }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod convert;
+pub(crate) mod kinds;
 mod names;
 mod occurrences;
 pub(crate) mod shape;

@@ -12,6 +12,7 @@ mod navigate;
 mod program;
 mod properties;
 mod rendering;
+mod types;
 mod writer;
 
 use praxis_dsl::{Catalog, Checked, Parameter, ParameterKind, ToolSignature, check, parse};
