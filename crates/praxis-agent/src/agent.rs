@@ -154,6 +154,14 @@ impl StepExecutor for Agent {
         Box::pin(async move { self.step(call).await.map_err(step_error) })
     }
 
+    /// A total tool succeeds for all arguments that its contract accepts.
+    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
+        self.tools.find(tool).is_some_and(|tool| {
+            let contract = tool.contract();
+            contract.effects.total && contract.bind(arguments.clone()).is_ok()
+        })
+    }
+
     /// Links below the root are followed, so that two names of one file are one resource.
     fn resource(&self, argument: &str) -> ResourcePath {
         let plain = ResourcePath::parse(argument);

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Check workflows without running them.
     Check(Check),
+    /// Say what a run would do, and how long it may take.
+    Explain(Explain),
     /// Print a program's tree.
     Ast(Compat),
     /// Print a program's tokens.
@@ -124,6 +126,31 @@ pub(crate) struct Check {
     /// Print the diagnostics as one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The program's file; `-` reads it from standard input.
+    pub(crate) file: String,
+    /// The value of an input: JSON if it parses as such, else text. May be given many times.
+    #[arg(long = "param", value_name = "K=V", value_parser = typed_pair)]
+    pub(crate) params: Vec<(String, Value)>,
+    #[command(flatten)]
+    pub(crate) folders: Folders,
+    /// How many steps may run at once; unset, twice the cores and at least 4.
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub(crate) jobs: Option<usize>,
+    #[command(flatten)]
+    pub(crate) state: State,
+    /// Print one JSON document.
+    #[arg(long, group = "form")]
+    pub(crate) json: bool,
+    /// Print a Mermaid flowchart.
+    #[arg(long, group = "form")]
+    pub(crate) mermaid: bool,
+    /// Print a Graphviz digraph.
+    #[arg(long, group = "form")]
+    pub(crate) dot: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod command;
+mod durations;
 mod exit;
 mod log;
 mod output;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(run) => command::run::run(&run),
         Command::Check(check) => command::check::check(&check),
+        Command::Explain(explain) => command::explain::explain(&explain),
         Command::Ast(source) => command::compat::ast(&source),
         Command::Tokens(source) => command::compat::tokens(&source),
         Command::Cache(cache) => command::cache::cache(&cache),

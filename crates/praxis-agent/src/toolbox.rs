@@ -281,6 +281,7 @@ impl EffectCatalog for Toolbox {
             class,
             reads: named(&contract.effects.reads),
             writes: named(&contract.effects.writes),
+            total: contract.effects.total,
         })
     }
 }

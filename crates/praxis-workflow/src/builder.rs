@@ -145,6 +145,10 @@ impl Workflow {
             class,
             reads: Vec::<ResourceParameter>::new(),
             writes: Vec::new(),
+            total: false,
+            twin: None,
+            shared: false,
+            unused: false,
         });
         plan.blocks[0].statements.push(Statement {
             location,
@@ -155,6 +159,7 @@ impl Workflow {
             may_return: false,
             after: Vec::new(),
             height: 0,
+            behind: 0,
         });
         self.functions.insert(id, function);
         Step(index)

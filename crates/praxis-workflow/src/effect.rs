@@ -41,6 +41,9 @@ pub struct ToolEffects {
     pub reads: Vec<ResourceParameter>,
     /// The parameters that name what is written. None for a writing tool means everything.
     pub writes: Vec<ResourceParameter>,
+    /// Whether it succeeds for all arguments that its contract accepts. A pure tool that cannot fail
+    /// need not run where nobody uses its result.
+    pub total: bool,
 }
 
 impl ToolEffects {
@@ -74,6 +77,13 @@ impl ToolEffects {
                 .collect(),
             ..Self::default()
         }
+    }
+
+    /// The same of a tool that succeeds for all arguments that its contract accepts.
+    #[must_use]
+    pub fn total(mut self) -> Self {
+        self.total = true;
+        self
     }
 
     /// Anything may happen.

@@ -35,6 +35,14 @@ pub trait StepExecutor: Send + Sync {
     fn resource(&self, argument: &str) -> ResourcePath {
         ResourcePath::parse(argument)
     }
+
+    /// Whether this call of a tool that is declared total succeeds for certain: whether the tool's
+    /// contract accepts the arguments. Asked, on the scheduler's own task, only for pure steps whose
+    /// result nobody uses; where it says yes, the step is not run.
+    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
+        let _ = (tool, arguments);
+        false
+    }
 }
 
 impl<T: StepExecutor + ?Sized> StepExecutor for &T {
@@ -44,6 +52,10 @@ impl<T: StepExecutor + ?Sized> StepExecutor for &T {
 
     fn resource(&self, argument: &str) -> ResourcePath {
         (**self).resource(argument)
+    }
+
+    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
+        (**self).cannot_fail(tool, arguments)
     }
 }
 
@@ -55,6 +67,10 @@ impl<T: StepExecutor + ?Sized> StepExecutor for Box<T> {
     fn resource(&self, argument: &str) -> ResourcePath {
         (**self).resource(argument)
     }
+
+    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
+        (**self).cannot_fail(tool, arguments)
+    }
 }
 
 impl<T: StepExecutor + ?Sized> StepExecutor for Arc<T> {
@@ -64,6 +80,10 @@ impl<T: StepExecutor + ?Sized> StepExecutor for Arc<T> {
 
     fn resource(&self, argument: &str) -> ResourcePath {
         (**self).resource(argument)
+    }
+
+    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
+        (**self).cannot_fail(tool, arguments)
     }
 }
 

@@ -34,6 +34,10 @@ mod observer;
 mod retry;
 mod plan;
 mod lower;
+mod pass;
+mod cost;
+mod graph;
+mod explain;
 mod order;
 mod race;
 mod run;
@@ -43,6 +47,7 @@ mod builder;
 mod error;
 
 pub use builder::{Inputs, Step, Workflow};
+pub use cost::{CostModel, LearnedCosts, LoadError};
 pub use effect::{
     EffectCatalog, EffectClass, EverythingExternal, ResourceParameter, ResourcePath, ToolEffects,
 };
@@ -59,9 +64,13 @@ pub use journal::{
 };
 #[cfg(feature = "sqlite")]
 pub use journal::{Retention, SqliteJournal};
+pub use explain::{
+    EdgeCounts, ExplainedBlock, ExplainedRounds, ExplainedStep, Explanation, Predicted, Wait,
+};
 pub use lower::lower;
 pub use observer::{RunEvent, RunObserver};
+pub use pass::{Change, PassName};
 pub use plan::{Plan, PlannedCall};
-pub use report::{CacheCounts, Failure, RunReport, RunStatus, StepReport, StepStatus, Timing};
+pub use report::{CacheCounts, Elided, Failure, RunReport, RunStatus, StepReport, StepStatus, Timing};
 pub use retry::Backoff;
 pub use run::{Run, RunOptions};

@@ -15,6 +15,7 @@ use crate::plan::{
     Block, BlockId, Loop, Names, Plan, PlanInput, Slot, Statement, StatementKind, StepIndex,
     StepSpec, Writers,
 };
+use crate::pass;
 use crate::race;
 
 /// Lowers `program` to a plan, asking `effects` what each tool does to the world.
@@ -59,6 +60,7 @@ pub fn lower(program: &CheckedProgram, effects: &dyn EffectCatalog) -> Result<Pl
         });
         return Err(Error::from_issues(issues));
     }
+    pass::all(&mut plan);
     collect_only_what_is_used(&mut plan);
     order::measure(&mut plan);
     Ok(plan)
@@ -72,6 +74,7 @@ impl Plan {
             names: Names::default(),
             steps: Vec::new(),
             blocks: Vec::new(),
+            changes: Vec::new(),
         }
     }
 }
@@ -99,7 +102,11 @@ impl Lowering<'_> {
             .flat_map(|statement| &statement.binds)
             .copied();
         let binds = binds.filter(|slot| seen.insert(*slot)).collect();
-        self.plan.blocks[id as usize] = Block { statements, binds };
+        self.plan.blocks[id as usize] = Block {
+            statements,
+            binds,
+            never: false,
+        };
     }
 
     fn new_block(&mut self, nodes: &[Node], path: &[Place]) -> BlockId {
@@ -265,6 +272,10 @@ impl Lowering<'_> {
             class: effects.class,
             reads: effects.reads,
             writes: effects.writes,
+            total: effects.total,
+            twin: None,
+            shared: false,
+            unused: false,
         });
         let writers = if writes {
             Writers::Steps(vec![index])
@@ -356,17 +367,11 @@ impl Lowering<'_> {
     }
 
     fn inner(&self, blocks: &[BlockId]) -> Inner {
-        let mut inner = Inner {
-            writers: Writers::none(),
-            may_return: false,
-        };
-        for &id in blocks {
-            for statement in &self.plan.block(id).statements {
-                inner.writers.add(&statement.writers);
-                inner.may_return |= statement.may_return;
-            }
+        let (writers, may_return) = effects_within(&self.plan, blocks);
+        Inner {
+            writers,
+            may_return,
         }
-        inner
     }
 
     fn operand_slots(&mut self, operand: &Operand) -> Vec<Slot> {
@@ -401,6 +406,21 @@ impl Inner {
     }
 }
 
+/// What blocks may write, and whether they may end the run.
+pub(crate) fn effects_within(plan: &Plan, blocks: &[BlockId]) -> (Writers, bool) {
+    let (mut writers, mut may_return) = (Writers::none(), false);
+    for block in blocks.iter().map(|&id| plan.block(id)) {
+        if block.never {
+            continue;
+        }
+        for statement in &block.statements {
+            writers.add(&statement.writers);
+            may_return |= statement.may_return;
+        }
+    }
+    (writers, may_return)
+}
+
 fn plain(location: Location, kind: StatementKind) -> Statement {
     Statement {
         location,
@@ -411,6 +431,7 @@ fn plain(location: Location, kind: StatementKind) -> Statement {
         may_return: false,
         after: Vec::new(),
         height: 0,
+        behind: 0,
     }
 }
 

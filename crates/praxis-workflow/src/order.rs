@@ -13,7 +13,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use crate::error::{ErrorKind, Issue};
-use crate::plan::{AfterRef, BlockId, Plan, Slot, Statement, StatementKind, StepIndex};
+use crate::plan::{AfterRef, BlockId, Plan, Slot, Statement, StatementKind, StepIndex, Writers};
 
 /// A sequence of statements (or of a `PARALLEL`'s children) in which positions are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -399,12 +399,21 @@ fn describe(plan: &Plan, scope: Scope, position: u32, waits: &[Wait]) -> String 
     }
 }
 
-/// Sets each statement's height: calls on the longest way along data to the end of its block.
+/// Sets each statement's height in calls.
 pub(crate) fn measure(plan: &mut Plan) {
+    measure_with(plan, &|_| 1);
+}
+
+/// Sets each statement's height: the weight of the calls on the longest way from it to the end of its
+/// block, along data and along the order that steps which change the world keep.
+pub(crate) fn measure_with(plan: &mut Plan, weight: &dyn Fn(StepIndex) -> u32) {
     for id in (0..plan.blocks.len()).rev() {
         let statements = &plan.blocks[id].statements;
         let mut heights = vec![0u32; statements.len()];
+        let mut behinds = vec![0u32; statements.len()];
         let mut needed: HashMap<Slot, u32> = HashMap::new();
+        // The height of the next statement that waits for all before it.
+        let mut barrier = 0;
         for (position, statement) in statements.iter().enumerate().rev() {
             let behind = statement
                 .binds
@@ -412,7 +421,8 @@ pub(crate) fn measure(plan: &mut Plan) {
                 .filter_map(|slot| needed.get(slot))
                 .max()
                 .copied()
-                .unwrap_or(0);
+                .unwrap_or(0)
+                .max(barrier);
             // Blocks are made before their inner ones, so those are measured already.
             let within = statement
                 .kind
@@ -421,8 +431,15 @@ pub(crate) fn measure(plan: &mut Plan) {
                 .map(|&block| height_of(plan, block))
                 .max()
                 .unwrap_or(0);
-            let own = u32::from(matches!(statement.kind, StatementKind::Call(_))) + within;
-            heights[position] = behind + own;
+            let own = match statement.kind {
+                StatementKind::Call(step) => weight(step),
+                _ => within,
+            };
+            behinds[position] = behind;
+            heights[position] = behind.saturating_add(own);
+            if statement.writers != Writers::none() {
+                barrier = heights[position];
+            }
             let mut slots = Vec::new();
             all_needs(plan, statement, &mut slots);
             for slot in slots {
@@ -430,8 +447,9 @@ pub(crate) fn measure(plan: &mut Plan) {
                 *longest = (*longest).max(heights[position]);
             }
         }
-        for (statement, height) in plan.blocks[id].statements.iter_mut().zip(heights) {
-            statement.height = height;
+        let measured = heights.into_iter().zip(behinds);
+        for (statement, (height, behind)) in plan.blocks[id].statements.iter_mut().zip(measured) {
+            (statement.height, statement.behind) = (height, behind);
         }
     }
 }

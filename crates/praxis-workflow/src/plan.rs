@@ -15,6 +15,7 @@ use praxis_dsl::{
 use serde_json::Value;
 
 use crate::effect::{EffectClass, ResourceParameter, ResourcePath};
+use crate::pass::Change;
 
 /// A bound name.
 pub(crate) type Slot = u32;
@@ -31,6 +32,8 @@ pub struct Plan {
     pub(crate) names: Names,
     pub(crate) steps: Vec<StepSpec>,
     pub(crate) blocks: Vec<Block>,
+    /// What the passes noted, pass by pass.
+    pub(crate) changes: Vec<Change>,
 }
 
 impl Plan {
@@ -42,6 +45,11 @@ impl Plan {
     /// How many calls stand in the program; a loop may run one of them many times.
     pub fn calls(&self) -> usize {
         self.steps.len()
+    }
+
+    /// The names of its inputs.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(|input| input.name.as_str())
     }
 
     /// The calls as they stand in the program.
@@ -127,6 +135,21 @@ pub(crate) struct StepSpec {
     pub(crate) class: EffectClass,
     pub(crate) reads: Vec<ResourceParameter>,
     pub(crate) writes: Vec<ResourceParameter>,
+    /// Whether it succeeds for all arguments that its contract accepts.
+    pub(crate) total: bool,
+    /// The earlier step whose result is its own, if there is one.
+    pub(crate) twin: Option<Twin>,
+    /// Whether it is the twin of a later step.
+    pub(crate) shared: bool,
+    /// Whether nobody uses its result and it touches nothing.
+    pub(crate) unused: bool,
+}
+
+/// A step that gives the result of another, and the name that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Twin {
+    pub(crate) step: StepIndex,
+    pub(crate) slot: Slot,
 }
 
 impl StepSpec {
@@ -183,6 +206,8 @@ pub(crate) struct Block {
     pub(crate) statements: Vec<Statement>,
     /// The names that are bound once the block is done.
     pub(crate) binds: Vec<Slot>,
+    /// Whether it is known that no run comes here.
+    pub(crate) never: bool,
 }
 
 #[derive(Debug)]
@@ -199,8 +224,11 @@ pub(crate) struct Statement {
     pub(crate) may_return: bool,
     /// Steps to wait for, by `@after`.
     pub(crate) after: Vec<AfterRef>,
-    /// The number of calls on the longest way from here to the end of the block.
+    /// What stands on the longest way from here to the end of the block: in units of 10 µs once the
+    /// plan was given costs, and in calls before.
     pub(crate) height: u32,
+    /// The same for what stands behind it.
+    pub(crate) behind: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

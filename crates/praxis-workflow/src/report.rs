@@ -61,6 +61,22 @@ pub struct StepReport {
     pub duration_ms: f64,
     /// Why it failed.
     pub error: Option<Failure>,
+    /// Why its tool was not called though it succeeded; null for a step that ran.
+    pub elided: Option<Elided>,
+}
+
+/// Why an optimised run did without a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+#[non_exhaustive]
+pub enum Elided {
+    /// An earlier step had called the tool with the same arguments.
+    Merged {
+        /// The earlier step's id.
+        with: String,
+    },
+    /// Nobody uses the result, and the call could not fail.
+    Unused,
 }
 
 /// How one step ended.

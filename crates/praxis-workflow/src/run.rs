@@ -11,6 +11,7 @@
 mod state;
 mod issue;
 mod open;
+mod elide;
 mod steps;
 mod task;
 mod flow;
@@ -24,6 +25,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use slab::Slab;
@@ -34,12 +36,13 @@ use crate::executor::{RunId, StepExecutor};
 use crate::journal::history::{History, Past};
 use crate::journal::writer::RunJournal;
 use crate::observer::{RunEvent, RunObserver};
-use crate::plan::Plan;
+use crate::plan::{Plan, Slot};
 use crate::report::RunReport;
 use crate::retry::Backoff;
 
 use journaling::Journaling;
 use past::Recall;
+use elide::Shared;
 use state::{Bindings, End, Entry, Key, Name, Ready, Row, Scope, Todo};
 use task::{Running, TaskEnd, Tasks};
 
@@ -204,6 +207,7 @@ impl<'a> Run<'a> {
                 .checked_sub(Duration::from_micros(elapsed))
                 .unwrap_or(now),
             reach: Duration::ZERO,
+            shared: FxHashMap::default(),
             end: None,
             journal: self.journal.map(|journal| Journaling::new(journal, turn)),
             recall: self.past.map(Recall::new),
@@ -280,6 +284,8 @@ struct Driver<'a> {
     started: Instant,
     /// The longest chain of durations so far.
     reach: Duration,
+    /// How steps with twins came by their results, by the scope and the name that hold them.
+    shared: FxHashMap<(Key, Slot), Shared>,
     end: Option<End>,
     journal: Option<Journaling>,
     recall: Option<Recall>,

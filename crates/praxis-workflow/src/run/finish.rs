@@ -220,6 +220,7 @@ impl<'a> Driver<'a> {
             started_ms: row.started.map(milliseconds),
             duration_ms: milliseconds(row.duration),
             error: row.error,
+            elided: row.elided,
         }
     }
 }

@@ -369,7 +369,7 @@ impl<'a> Driver<'a> {
     }
 
     /// The scope, from `scope` outwards, that has the name.
-    fn holder(&self, scope: Key, slot: Slot) -> Option<Key> {
+    pub(super) fn holder(&self, scope: Key, slot: Slot) -> Option<Key> {
         let mut at = Some(scope);
         while let Some(scope) = at.and_then(|key| self.scope(key)) {
             if scope.names.contains_key(&slot) {

@@ -28,14 +28,17 @@ impl<'a> Driver<'a> {
             ScopeKind::Group(_) => self.open_member(key),
             ScopeKind::Block(block) => {
                 let statement = &self.plan.block(*block).statements[position as usize];
-                let height = scope.height + statement.height;
+                let height = scope.height.saturating_add(statement.height);
                 let place = if scope.parent.is_some() {
                     scope.place
                 } else {
                     position
                 };
                 match &statement.kind {
-                    StatementKind::Call(_) => {
+                    StatementKind::Call(step) => {
+                        if let Some(twin) = self.twin(*step) {
+                            return self.share(key, scope_key, *step, twin);
+                        }
                         self.set_state(key, EntryState::Queued);
                         self.ready.push(Ready { height, place, key });
                     }
@@ -181,7 +184,7 @@ impl<'a> Driver<'a> {
             parent: Some((scope_key, key, position)),
             path: extended(&scope.path, &[position]),
             suffix: Arc::clone(&scope.suffix),
-            height: scope.height,
+            height: self.height_behind(scope_key, position),
             reach,
             names: Bindings::default(),
         };
@@ -223,6 +226,13 @@ impl<'a> Driver<'a> {
         self.open_child(key, opening);
     }
 
+    /// What stands on the longest way from the end of a statement to the end of the program.
+    fn height_behind(&self, scope: Key, position: u32) -> u32 {
+        let around = self.scope(scope).map_or(0, |scope| scope.height);
+        let behind = self.statement_at(scope, position);
+        around.saturating_add(behind.map_or(0, |statement| statement.behind))
+    }
+
     pub(super) fn open_block(&mut self, key: Key, block: BlockId, way: &[u32], names: Bindings) {
         let Some((scope_key, position, reach)) = self.begin(key) else {
             return;
@@ -236,7 +246,7 @@ impl<'a> Driver<'a> {
             parent: Some((scope_key, key, position)),
             path: extended(&scope.path, way),
             suffix: Arc::clone(&scope.suffix),
-            height: scope.height,
+            height: self.height_behind(scope_key, position),
             reach,
             names,
         };

@@ -39,6 +39,12 @@ impl Recall {
             misfit: None,
         }
     }
+
+    /// Whether a step ran in the past; `None` where it may still have to be decided.
+    pub(super) fn ran(&self, step: &str) -> Option<bool> {
+        let known = self.past.fates.contains_key(step);
+        (known || self.past.replay).then_some(known)
+    }
 }
 
 impl Driver<'_> {

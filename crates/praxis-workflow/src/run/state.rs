@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::effect::WriteIndex;
 use crate::executor::CacheUse;
 use crate::plan::{BlockId, Loop, Slot, Statement, StepIndex};
-use crate::report::{Failure, StepStatus};
+use crate::report::{Elided, Failure, StepStatus};
 
 use super::Driver;
 
@@ -206,6 +206,7 @@ pub(super) struct Row {
     pub(super) value: Weak<Value>,
     pub(super) engine: Option<Arc<str>>,
     pub(super) error: Option<Failure>,
+    pub(super) elided: Option<Elided>,
 }
 
 impl Row {
@@ -229,6 +230,7 @@ impl Row {
             value: Weak::new(),
             engine: None,
             error: None,
+            elided: None,
         }
     }
 

@@ -53,6 +53,9 @@ impl Driver<'_> {
                 }
             }
         }
+        if self.is_needless(key, index, &arguments) {
+            return self.leave_out(key, index);
+        }
         let id = self.step_id(key, index);
         let call = StepCall {
             run: self.id.clone(),
@@ -97,7 +100,7 @@ impl Driver<'_> {
         }
     }
 
-    fn step_id(&self, key: Key, index: StepIndex) -> Arc<str> {
+    pub(super) fn step_id(&self, key: Key, index: StepIndex) -> Arc<str> {
         let id = &self.plan.step(index).id;
         match self.entry(key).and_then(|entry| self.scope(entry.scope)) {
             Some(scope) if !scope.suffix.is_empty() => Arc::from(format!("{id}{}", scope.suffix)),
@@ -160,6 +163,10 @@ impl Driver<'_> {
         self.note_end(key, &id, &end);
         match end.result {
             Ok(output) => {
+                if step.shared {
+                    let how = (output.cache, output.engine.clone(), end.attempts);
+                    self.keep_for_twins(scope, *index, how);
+                }
                 if let Some(slot) = step.bind {
                     self.bind(scope, slot, output.value, reach);
                 }

@@ -23,7 +23,7 @@ pub(crate) fn plan(program: &str) -> Result<Plan, Error> {
             .optional("ms", ParameterKind::Any);
         tool.optional("arg", ParameterKind::Any)
     };
-    let catalog: Catalog = ["compute", "read", "write", "copy", "external"]
+    let catalog: Catalog = ["compute", "count", "read", "write", "copy", "external"]
         .into_iter()
         .map(tool)
         .collect();
@@ -53,7 +53,7 @@ impl Outcome {
     }
 }
 
-fn paused<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn paused<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

@@ -3,6 +3,7 @@
 
 mod behaviour;
 mod journal;
+mod plans;
 mod program;
 #[cfg(feature = "full")]
 mod sqlite;

@@ -1,5 +1,7 @@
 //! Random programs over the modelled world, from a seed.
 
+use std::time::Duration;
+
 use praxis_dsl::Expression;
 use praxis_dsl::checked::{
     Branch, Call, CheckedProgram, For, Location, Node, NodeKind, Operand, Parallel, Piece,
@@ -15,6 +17,8 @@ struct Generator {
     names: u32,
     /// How many statements may still be made.
     budget: u32,
+    /// Whether everything has an order: nothing is in parallel.
+    ordered: bool,
 }
 
 /// What may be used and touched at a place.
@@ -30,8 +34,8 @@ struct Place {
     depth: u32,
 }
 
-/// The program of a seed.
-pub(crate) fn generate(seed: u64) -> CheckedProgram {
+/// The program of a seed; `ordered`, without blocks whose children have no order.
+pub(crate) fn generate(seed: u64, ordered: bool) -> CheckedProgram {
     let mut random = fastrand::Rng::with_seed(seed);
     let budget = random.u32(1..24);
     let mut generator = Generator {
@@ -40,6 +44,7 @@ pub(crate) fn generate(seed: u64) -> CheckedProgram {
         calls: 0,
         names: 0,
         budget,
+        ordered,
     };
     let mut place = Place {
         numbers: Vec::new(),
@@ -81,9 +86,9 @@ impl Generator {
         let kind = match self.random.u32(0..20) {
             12 if !deep => self.condition(place, location),
             13 if !deep => self.each(place),
-            14 if !deep => self.each_at_once(place),
+            14 if !deep && !self.ordered => self.each_at_once(place),
             15 if !deep => self.attempt(place),
-            16 | 17 if !deep => self.parallel(place),
+            16 | 17 if !deep && !self.ordered => self.parallel(place),
             18 => self.binding(place),
             19 if !place.parallel && self.random.u32(0..4) == 0 => {
                 NodeKind::Return(Some(self.number(place)))
@@ -130,7 +135,8 @@ impl Generator {
     fn call(&mut self, place: &mut Place) -> Call {
         self.calls += 1;
         let tool = match self.random.u32(0..12) {
-            0..3 => "compute",
+            0..2 => "compute",
+            2 => "count",
             3..7 => "read",
             7..10 => "write",
             10 => "copy",
@@ -153,6 +159,13 @@ impl Generator {
                 options.retries = Some(self.random.u32(0..2));
             }
             3 => {
+                arguments.push(("fail".to_owned(), Operand::Literal(json!("hang"))));
+                options.timeout = Some(Duration::from_millis(500));
+                options.retries = Some(self.random.u32(0..3));
+            }
+            4 | 5 => options.timeout = Some(Duration::from_secs(60)),
+            6 => options.cache = Some(false),
+            7 => {
                 let name = format!("missing.{}", self.calls);
                 let path = vec![praxis_dsl::checked::Segment::Key(name)];
                 if let Some(number) = place.numbers.first() {

@@ -5,13 +5,17 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use praxis_workflow::{BoxFuture, StepCall, StepError, StepExecutor, StepOutput, ToolEffects};
-use serde_json::{Value, json};
+use praxis_workflow::{
+    BoxFuture, CacheUse, StepCall, StepError, StepExecutor, StepOutput, ToolEffects,
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
 
 /// What the tools of [`World`] declare.
 pub(crate) fn effects() -> HashMap<String, ToolEffects> {
     HashMap::from([
         ("compute".to_owned(), ToolEffects::pure()),
+        ("count".to_owned(), ToolEffects::pure().total()),
         ("read".to_owned(), ToolEffects::reads(&["path"])),
         ("write".to_owned(), ToolEffects::writes(&["path"])),
         (
@@ -35,13 +39,47 @@ pub(crate) struct World {
     pub(crate) calls: Mutex<Vec<String>>,
     /// The steps that changed a file, each time that they did.
     pub(crate) acts: Mutex<Vec<String>>,
+    /// What the files were after each change.
+    pub(crate) history: Mutex<Vec<BTreeMap<String, i64>>>,
+    /// Whether results are remembered.
+    pub(crate) remembers: bool,
+    /// By the path that is read, if one is, and the whole call.
+    remembered: Mutex<HashMap<(String, String), Remembered>>,
 }
+
+/// A result that is there, or being computed.
+type Remembered = Arc<OnceCell<Arc<Value>>>;
 
 impl World {
     pub(crate) fn new(seed: u64) -> Arc<Self> {
         Arc::new(Self {
             seed,
             ..Self::default()
+        })
+    }
+
+    /// A world whose answers are remembered until what they depend on is written.
+    pub(crate) fn remembering(seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            seed,
+            remembers: true,
+            ..Self::default()
+        })
+    }
+
+    /// The place of a call's answer in the memory, if it may be remembered.
+    fn memory(&self, call: &StepCall) -> Option<Remembered> {
+        let may = self.remembers
+            && matches!(&*call.tool, "compute" | "count" | "read")
+            && !call.arguments.contains_key("fail");
+        let path = call.arguments.get("path").and_then(Value::as_str);
+        let key = || {
+            let path = path.unwrap_or_default().to_owned();
+            (path, format!("{} {:?}", call.tool, call.arguments))
+        };
+        may.then(|| {
+            let mut remembered = self.remembered.lock().unwrap();
+            Arc::clone(remembered.entry(key()).or_default())
         })
     }
 
@@ -70,11 +108,13 @@ impl World {
         arguments.sort_by_key(|(name, _)| *name);
         (&*call.tool, format!("{arguments:?}")).hash(&mut hasher);
         let mixed = (hasher.finish() % 1000) as i64;
+        let touched = path.clone();
         let mut files = self.files.lock().unwrap();
         if matches!(&*call.tool, "write" | "copy" | "external") {
             self.acts.lock().unwrap().push(call.step.to_string());
         }
-        match &*call.tool {
+        let changes = matches!(&*call.tool, "write" | "copy" | "external");
+        let answer = match &*call.tool {
             "read" => json!(files.get(&path).copied().unwrap_or(-1)),
             "write" => {
                 files.insert(path, mixed);
@@ -99,7 +139,14 @@ impl World {
                 json!(sum % 1009)
             }
             _ => json!(mixed),
+        };
+        if changes {
+            self.history.lock().unwrap().push(files.clone());
+            let mut remembered = self.remembered.lock().unwrap();
+            let all = &*call.tool == "external";
+            remembered.retain(|(read, _), _| read.is_empty() || !(all || *read == touched));
         }
+        answer
     }
 }
 
@@ -113,6 +160,21 @@ impl StepExecutor for World {
             }
             let _guard = Busy(self);
             self.calls.lock().unwrap().push(call.step.to_string());
+            if let Some(memory) = self.memory(&call) {
+                let mut cache = CacheUse::Hit;
+                let value = memory
+                    .get_or_init(|| async {
+                        cache = CacheUse::Miss;
+                        tokio::time::sleep(self.pause(&call, 0)).await;
+                        Arc::new(self.act(&call))
+                    })
+                    .await;
+                return Ok(StepOutput {
+                    value: Arc::clone(value),
+                    cache,
+                    engine: None,
+                });
+            }
             tokio::time::sleep(self.pause(&call, 0)).await;
             match call.arguments.get("fail").and_then(Value::as_str) {
                 Some("before") => {
@@ -128,6 +190,7 @@ impl StepExecutor for World {
                         format!("{} fails after", call.step),
                     ));
                 }
+                Some("hang") => std::future::pending().await,
                 Some("once") if call.attempt == 1 => {
                     return Err(
                         StepError::new("failed", format!("{} fails once", call.step))
@@ -140,6 +203,10 @@ impl StepExecutor for World {
             tokio::time::sleep(self.pause(&call, 1)).await;
             Ok(StepOutput::from(value))
         })
+    }
+
+    fn cannot_fail(&self, _tool: &str, arguments: &Map<String, Value>) -> bool {
+        !arguments.contains_key("fail")
     }
 }
 
