@@ -1,7 +1,8 @@
 //! Canonical arguments: one byte sequence for each distinct JSON object, and the way back.
 //!
-//! A value is a word of 32 bits (its kind in the upper four, a length in the others) and what follows from it:
-//! text as it is, numbers as eight bytes, the items of an array, the members of an object in the order of their names.
+//! A value is a head and what follows from it: text as it is, numbers as eight bytes, the items of an array, the members of an object in the order of their names.
+//! A head is one byte, its kind in the upper four bits and a length up to 12 in the lower; `13` there says that the length stands in a byte of its own, `14` in four.
+//! The shortest form is the only one, so equal values have equal bytes.
 //! Text needs no escapes and numbers no digits, which makes a key cheaper than one of JSON text.
 
 use std::sync::LazyLock;
@@ -18,198 +19,235 @@ pub const MAX_DEPTH: usize = 128;
 /// How many bytes a key may have.
 pub const MAX_KEY_BYTES: usize = 16 << 20;
 
-const KIND_SHIFT: u32 = 28;
-const NULL: u32 = 0;
-const FALSE: u32 = 1;
-const TRUE: u32 = 2;
-const UNSIGNED: u32 = 3;
-const NEGATIVE: u32 = 4;
-const FLOAT: u32 = 5;
-const DIGITS: u32 = 6;
-const TEXT: u32 = 7;
-const ARRAY: u32 = 8;
-const OBJECT: u32 = 9;
+const NULL: u8 = 0 << 4;
+const FALSE: u8 = 1 << 4;
+const TRUE: u8 = 2 << 4;
+const UNSIGNED: u8 = 3 << 4;
+const NEGATIVE: u8 = 4 << 4;
+const FLOAT: u8 = 5 << 4;
+const DIGITS: u8 = 6 << 4;
+const TEXT: u8 = 7 << 4;
+const ARRAY: u8 = 8 << 4;
+const OBJECT: u8 = 9 << 4;
 
-/// A growing buffer that is written in place.
+/// The longest length that stands in the head's own byte.
+const SHORT: usize = 12;
+const ONE_BYTE: u8 = 13;
+const FOUR_BYTES: u8 = 14;
+
+/// A buffer that is kept from key to key.
 ///
-/// All of `bytes` is initialised and only `len` of it counts, so that a write is one bounds check.
+/// It is written from the start and begun anew, larger, where it is too small: so the writing itself never grows it, and keeps its place in a register.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    bytes: Vec<u8>,
-    len: usize,
-}
+pub(crate) struct Scratch(Vec<u8>);
 
 impl Scratch {
     pub(crate) const fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            len: 0,
-        }
-    }
-
-    pub(crate) fn written(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        Self(Vec::new())
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.bytes.len()
+        self.0.len()
     }
 
-    /// Starts anew with `prefix`.
-    pub(crate) fn begin(&mut self, prefix: &[u8]) -> Written {
-        self.len = 0;
-        self.claim(prefix.len())?.copy_from_slice(prefix);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn claim(&mut self, more: usize) -> Result<&mut [u8], ErrorKind> {
-        let start = self.len;
-        let end = start.saturating_add(more);
-        if end > self.bytes.len() {
-            self.grow(end)?;
+    /// `prefix` and the canonical form of `map`.
+    pub(crate) fn write(
+        &mut self,
+        prefix: &[u8],
+        map: &Map<String, Value>,
+    ) -> Result<&[u8], ErrorKind> {
+        let form = *FORM;
+        loop {
+            let written = match self.0.get_mut(..prefix.len()) {
+                Some(start) => {
+                    start.copy_from_slice(prefix);
+                    object(&mut self.0, prefix.len(), map, 0, form)
+                }
+                None => Err(Stop::Full),
+            };
+            match written {
+                Ok(end) if end <= MAX_KEY_BYTES => return Ok(&self.0[..end]),
+                Err(Stop::TooDeep) => return Err(ErrorKind::TooDeep),
+                Err(Stop::Full) if self.0.len() < MAX_KEY_BYTES + STRIDE => self.grow(),
+                Ok(_) | Err(Stop::Full) => return Err(ErrorKind::TooLong),
+            }
         }
-        self.len = end;
-        Ok(&mut self.bytes[start..end])
     }
 
     #[cold]
-    fn grow(&mut self, end: usize) -> Written {
-        if end > MAX_KEY_BYTES {
-            return Err(ErrorKind::TooLong);
-        }
-        self.bytes.resize((2 * end).clamp(1024, MAX_KEY_BYTES), 0);
-        Ok(())
-    }
-
-    #[inline]
-    fn word(&mut self, kind: u32, length: usize) -> Written {
-        // A length past 28 bits cannot stand for so many bytes, so the key is refused as too long.
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        if length >= 1 << KIND_SHIFT {
-            return Err(ErrorKind::TooLong);
-        }
-        self.claim(4)?
-            .copy_from_slice(&(kind << KIND_SHIFT | length).to_le_bytes());
-        Ok(())
-    }
-
-    #[inline]
-    fn number(&mut self, kind: u32, bits: u64) -> Written {
-        let target = self.claim(12)?;
-        target[..4].copy_from_slice(&(kind << KIND_SHIFT | 8).to_le_bytes());
-        target[4..].copy_from_slice(&bits.to_le_bytes());
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn text(&mut self, kind: u32, text: &str) -> Written {
-        let from = text.as_bytes();
-        if from.len() >= MAX_KEY_BYTES {
-            return Err(ErrorKind::TooLong);
-        }
-        let target = self.claim(4 + from.len())?;
-        let (word, to) = target.split_at_mut(4);
-        word.copy_from_slice(&(kind << KIND_SHIFT | from.len() as u32).to_le_bytes());
-        copy_short(to, from);
-        Ok(())
+    fn grow(&mut self) {
+        let room = (4 * self.0.len()).clamp(1024, MAX_KEY_BYTES + STRIDE);
+        self.0.resize(room, 0);
     }
 }
 
-/// Copies in words that overlap at the end: for texts as short as names, a call to copy costs several times as much.
+/// Why the writing stopped.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    /// The buffer is too small.
+    Full,
+    TooDeep,
+}
+
+/// Where the writing is, or why it stopped.
+type Written = Result<usize, Stop>;
+
+/// Every short piece is one store of this many bytes, whatever it takes of them: what follows writes over the rest.
+const STRIDE: usize = size_of::<u128>();
+
 #[inline(always)]
-fn copy_short(to: &mut [u8], from: &[u8]) {
-    if from.len() > 64 {
-        to.copy_from_slice(from);
-    } else if let (Some(last), Some(last_to)) = (from.last_chunk::<8>(), to.last_chunk_mut::<8>()) {
-        *last_to = *last;
-        let words = from.as_chunks::<8>().0.iter();
-        for (word, word_to) in words.zip(to.as_chunks_mut::<8>().0) {
-            *word_to = *word;
-        }
+fn store(out: &mut [u8], at: usize, bytes: u128, length: usize) -> Written {
+    let room = out.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
+    *room.ok_or(Stop::Full)? = bytes.to_le_bytes();
+    Ok(at + length)
+}
+
+/// A kind and the length of what follows.
+#[inline(always)]
+fn head(out: &mut [u8], at: usize, kind: u8, length: usize) -> Written {
+    if length <= SHORT {
+        return store(out, at, u128::from(kind | length as u8), 1);
+    }
+    long_head(out, at, kind, length)
+}
+
+fn long_head(out: &mut [u8], at: usize, kind: u8, length: usize) -> Written {
+    if let Ok(length) = u8::try_from(length) {
+        let bytes = u128::from(kind | ONE_BYTE) | u128::from(length) << 8;
+        return store(out, at, bytes, 2);
+    }
+    // What has so many bytes or items cannot be a key, whatever the buffer's size.
+    let length = u32::try_from(length).map_err(|_| Stop::Full)?;
+    let bytes = u128::from(kind | FOUR_BYTES) | u128::from(length) << 8;
+    store(out, at, bytes, 5)
+}
+
+#[inline(always)]
+fn text(out: &mut [u8], at: usize, kind: u8, text: &str) -> Written {
+    let from = text.as_bytes();
+    let length = from.len();
+    if length > SHORT {
+        return long_text(out, at, kind, from);
+    }
+    let room = out.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
+    let room: &mut [u8; STRIDE] = room.ok_or(Stop::Full)?;
+    room[0] = kind | length as u8;
+    // The first and the last word overlap: for texts as short as names, a call to copy costs several times as much.
+    if let (Some(first), Some(last)) = (from.first_chunk::<8>(), from.last_chunk::<8>()) {
+        room[1..9].copy_from_slice(first);
+        room[length - 7..][..8].copy_from_slice(last);
     } else if let (Some(first), Some(last)) = (from.first_chunk::<4>(), from.last_chunk::<4>()) {
-        to[..4].copy_from_slice(first);
-        to[from.len() - 4..].copy_from_slice(last);
-    } else {
-        for (byte, byte_to) in from.iter().zip(to) {
-            *byte_to = *byte;
-        }
+        room[1..5].copy_from_slice(first);
+        room[length - 3..][..4].copy_from_slice(last);
+    } else if let (Some(first), Some(last)) = (from.first(), from.last()) {
+        room[1] = *first;
+        room[1 + length / 2] = from[length / 2];
+        room[length] = *last;
     }
+    Ok(at + 1 + length)
 }
 
-type Written = Result<(), ErrorKind>;
-
-/// Appends `map` in canonical form; `depth` counts the levels already entered.
-pub(crate) fn write_object(out: &mut Scratch, map: &Map<String, Value>, depth: usize) -> Written {
-    if depth >= MAX_DEPTH {
-        return Err(ErrorKind::TooDeep);
-    }
-    out.word(OBJECT, map.len())?;
-    if *MAPS_ARE_SORTED {
-        for (name, value) in map {
-            out.text(TEXT, name)?;
-            write_value(out, value, depth + 1)?;
-        }
-        return Ok(());
-    }
-    let mut members: Vec<(&String, &Value)> = map.iter().collect();
-    members.sort_unstable_by_key(|(name, _)| *name);
-    for (name, value) in members {
-        out.text(TEXT, name)?;
-        write_value(out, value, depth + 1)?;
-    }
-    Ok(())
+fn long_text(out: &mut [u8], at: usize, kind: u8, from: &[u8]) -> Written {
+    let at = long_head(out, at, kind, from.len())?;
+    let end = at + from.len();
+    out.get_mut(at..end)
+        .ok_or(Stop::Full)?
+        .copy_from_slice(from);
+    Ok(end)
 }
 
-/// Whether `serde_json` keeps its maps sorted, which it does unless some crate of the build turned `preserve_order` on.
-static MAPS_ARE_SORTED: LazyLock<bool> = LazyLock::new(|| {
+/// What `serde_json` is in this build.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    /// Maps keep sorted, unless some crate of the build turned `preserve_order` on.
+    maps_are_sorted: bool,
+    /// Some crate turned `arbitrary_precision` on: numbers are their text, and going through `f64` would give one key to two different arguments.
+    numbers_are_text: bool,
+}
+
+static FORM: LazyLock<Form> = LazyLock::new(|| {
     let map: Map<String, Value> = ["b", "a"]
         .map(|name| (name.into(), Value::Null))
         .into_iter()
         .collect();
-    map.keys().is_sorted()
+    Form {
+        maps_are_sorted: map.keys().is_sorted(),
+        numbers_are_text: serde_json::from_str::<Number>("1.00")
+            .is_ok_and(|number| number.to_string() == "1.00"),
+    }
 });
 
-fn write_value(out: &mut Scratch, value: &Value, depth: usize) -> Written {
-    match value {
-        Value::String(text) => out.text(TEXT, text),
-        Value::Number(number) => write_number(out, number),
-        Value::Bool(true) => out.word(TRUE, 0),
-        Value::Bool(false) => out.word(FALSE, 0),
-        Value::Null => out.word(NULL, 0),
-        Value::Object(map) => write_object(out, map, depth),
-        Value::Array(items) => {
-            if depth >= MAX_DEPTH {
-                return Err(ErrorKind::TooDeep);
-            }
-            out.word(ARRAY, items.len())?;
-            items
-                .iter()
-                .try_for_each(|item| write_value(out, item, depth + 1))
+/// Writes `map` in canonical form; `depth` counts the levels already entered.
+fn object(
+    out: &mut [u8],
+    at: usize,
+    map: &Map<String, Value>,
+    depth: usize,
+    form: Form,
+) -> Written {
+    if depth >= MAX_DEPTH {
+        return Err(Stop::TooDeep);
+    }
+    let mut at = head(out, at, OBJECT, map.len())?;
+    if form.maps_are_sorted {
+        for (name, member) in map {
+            at = text(out, at, TEXT, name)?;
+            at = value(out, at, member, depth, form)?;
         }
+        return Ok(at);
+    }
+    let mut members: Vec<(&String, &Value)> = map.iter().collect();
+    members.sort_unstable_by_key(|(name, _)| *name);
+    for (name, member) in members {
+        at = text(out, at, TEXT, name)?;
+        at = value(out, at, member, depth, form)?;
+    }
+    Ok(at)
+}
+
+fn array(out: &mut [u8], at: usize, items: &[Value], depth: usize, form: Form) -> Written {
+    if depth >= MAX_DEPTH {
+        return Err(Stop::TooDeep);
+    }
+    let start = head(out, at, ARRAY, items.len())?;
+    items
+        .iter()
+        .try_fold(start, |at, item| value(out, at, item, depth, form))
+}
+
+/// `depth` is the level of what holds the value.
+#[inline(always)]
+fn value(out: &mut [u8], at: usize, value: &Value, depth: usize, form: Form) -> Written {
+    match value {
+        Value::String(string) => text(out, at, TEXT, string),
+        Value::Number(number) => self::number(out, at, number, form),
+        Value::Bool(true) => head(out, at, TRUE, 0),
+        Value::Bool(false) => head(out, at, FALSE, 0),
+        Value::Null => head(out, at, NULL, 0),
+        Value::Object(map) => object(out, at, map, depth + 1, form),
+        Value::Array(items) => array(out, at, items, depth + 1, form),
     }
 }
 
-/// Whether some crate of the build turned `serde_json/arbitrary_precision` on.
-///
-/// Numbers are their text then, and going through `f64` would give one key to two different arguments.
-static NUMBERS_ARE_TEXT: LazyLock<bool> = LazyLock::new(|| {
-    serde_json::from_str::<Number>("1.00").is_ok_and(|number| number.to_string() == "1.00")
-});
-
-fn write_number(out: &mut Scratch, number: &Number) -> Written {
-    if *NUMBERS_ARE_TEXT {
-        return out.text(DIGITS, &number.to_string());
-    }
-    if let Some(integer) = number.as_u64() {
-        out.number(UNSIGNED, integer)
+#[inline(always)]
+fn number(out: &mut [u8], at: usize, number: &Number, form: Form) -> Written {
+    let (kind, bits) = if form.numbers_are_text {
+        return long_number(out, at, number);
+    } else if let Some(integer) = number.as_u64() {
+        (UNSIGNED, integer)
     } else if let Some(integer) = number.as_i64() {
-        out.number(NEGATIVE, integer as u64)
+        (NEGATIVE, integer as u64)
     } else if let Some(float) = number.as_f64() {
-        out.number(FLOAT, float.to_bits())
+        (FLOAT, float.to_bits())
     } else {
-        out.text(DIGITS, &number.to_string())
-    }
+        return long_number(out, at, number);
+    };
+    store(out, at, u128::from(kind) | u128::from(bits) << 8, 9)
+}
+
+#[cold]
+fn long_number(out: &mut [u8], at: usize, number: &Number) -> Written {
+    text(out, at, DIGITS, &number.to_string())
 }
 
 /// The object that `bytes` are the canonical form of; `None` if they are not laid out as one.
@@ -221,12 +259,16 @@ pub(crate) fn read_object(mut bytes: &[u8]) -> Option<Map<String, Value>> {
 }
 
 fn read_value(bytes: &mut &[u8], depth: usize) -> Option<Value> {
-    let word = u32::from_le_bytes(*take::<4>(bytes)?);
-    let length = (word & ((1 << KIND_SHIFT) - 1)) as usize;
+    let [head] = *take(bytes)?;
+    let length = match head & 0xf {
+        ONE_BYTE => usize::from(take::<1>(bytes)?[0]),
+        FOUR_BYTES => usize::try_from(u32::from_le_bytes(*take(bytes)?)).ok()?,
+        length => usize::from(length),
+    };
     if depth > MAX_DEPTH {
         return None;
     }
-    Some(match word >> KIND_SHIFT {
+    Some(match head & 0xf0 {
         NULL => Value::Null,
         FALSE => Value::Bool(false),
         TRUE => Value::Bool(true),

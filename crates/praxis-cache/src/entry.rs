@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::index::{Index, Ticket};
 use crate::stats::Counters;
@@ -19,6 +20,11 @@ pub struct Entry {
     expires_at: u64,
     run: RunId,
     weight_bytes: u64,
+    /// For how long after that it may be given while it is renewed.
+    stale_ms: u32,
+    /// How long the work took, if it is to be renewed before it expires.
+    work_ms: u32,
+    negative: bool,
     /// Boxed, since most entries are of pure tools and have none.
     reads: Option<Box<Reads>>,
     counters: Option<Arc<Counters>>,
@@ -56,6 +62,9 @@ impl Entry {
             value,
             stored_at: nanoseconds(lifetime.start),
             expires_at: nanoseconds(lifetime.end),
+            stale_ms: 0,
+            work_ms: 0,
+            negative: false,
             run,
             reads: reads.map(Box::new),
             counters: None,
@@ -63,6 +72,52 @@ impl Entry {
             retired: AtomicBool::new(false),
             foreign: false,
         }
+    }
+
+    /// Lets the entry be given for `stale_for` after its time, and be renewed before it if `work` took any.
+    pub(crate) fn renewable(mut self, stale_for: Duration, work: Duration) -> Self {
+        self.stale_ms = u32::try_from(stale_for.as_millis()).unwrap_or(u32::MAX);
+        self.work_ms = u32::try_from(work.as_millis()).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Makes the entry one that says that there is no answer.
+    pub(crate) fn negative(mut self) -> Self {
+        self.negative = true;
+        self
+    }
+
+    /// Whether it says that there is [no answer](crate::Answer::Negative), and its value why.
+    pub fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// When the entry may not be given any more, even while it is renewed.
+    pub(crate) fn stale_until(&self) -> Duration {
+        self.expires_at()
+            .saturating_add(Duration::from_millis(self.stale_ms.into()))
+    }
+
+    /// Whether this call is to renew an entry that has not expired yet: XFetch.
+    pub(crate) fn is_due_early(&self, now: Duration) -> bool {
+        if self.work_ms == 0 {
+            return false;
+        }
+        // As good as random, from what differs between calls and between processes.
+        let id = self.key.id().0.to_le_bytes();
+        let call = [
+            now.as_nanos() as u64,
+            self.accesses().into(),
+            std::process::id().into(),
+        ];
+        let mut seed = [0; 40];
+        seed[..16].copy_from_slice(&id);
+        for (word, place) in call.iter().zip(seed[16..].as_chunks_mut().0) {
+            *place = word.to_le_bytes();
+        }
+        let random = ((xxh3_64(&seed) >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+        let early = f64::from(self.work_ms) / 1e3 * -random.ln();
+        now.as_secs_f64() + early >= self.expires_at().as_secs_f64()
     }
 
     /// Counts the entry in until it is retired or dropped.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::entry::Reads;
 use crate::index::Ticket;
-use crate::{CacheKey, Class, Entry, Policy, RunId, ToolCache, Version, Versions};
+use crate::{Answer, CacheKey, Class, Entry, Policy, RunId, ToolCache, Version, Versions};
 
 /// A call under way whose answer may be remembered; from [`ToolCache::begin`].
 pub struct Fill<'a> {
@@ -18,6 +18,10 @@ pub struct Fill<'a> {
 struct Open {
     key: CacheKey,
     ttl: Duration,
+    negative_ttl: Option<Duration>,
+    stale_for: Duration,
+    /// When the work began, if the entry is to be renewed early.
+    began: Option<Duration>,
     class: Class,
     ticket: Ticket,
     before: Box<[Version]>,
@@ -31,6 +35,8 @@ pub(crate) enum Landing {
     Unproven,
     /// The cache was told of a change during the run.
     Spoiled,
+    /// There is no answer, which nobody asked to be remembered.
+    Negative,
 }
 
 impl<'a> Fill<'a> {
@@ -50,6 +56,9 @@ impl<'a> Fill<'a> {
             Open {
                 key: key.clone(),
                 ttl,
+                negative_ttl: policy.negative_ttl.filter(|ttl| !ttl.is_zero()),
+                stale_for: policy.stale_for,
+                began: policy.early_refresh.then(|| cache.clock.now()),
                 class: policy.class,
                 ticket,
                 before,
@@ -63,16 +72,30 @@ impl<'a> Fill<'a> {
     }
 
     /// Hands in the answer; it is remembered if nothing that it depends on changed since the fill began.
-    pub fn store(self, value: Value) -> Arc<Value> {
-        let value = Arc::new(value);
-        self.land(&value);
-        value
+    pub fn store(self, answer: impl Into<Answer>) -> Arc<Value> {
+        self.land(answer.into()).0
     }
 
-    pub(crate) fn land(self, value: &Arc<Value>) -> Landing {
-        let Some(open) = self.open else {
+    /// The answer's value, whether there was none, and what is known of it.
+    pub(crate) fn land(self, answer: Answer) -> (Arc<Value>, bool, Landing) {
+        let (value, negative) = match answer {
+            Answer::Found(value) => (Arc::new(value), false),
+            Answer::Negative(value) => (Arc::new(value), true),
+        };
+        let landing = self.settle(&value, negative);
+        (value, negative, landing)
+    }
+
+    fn settle(self, value: &Arc<Value>, negative: bool) -> Landing {
+        let Some(mut open) = self.open else {
             return Landing::Unproven;
         };
+        if negative {
+            match open.negative_ttl {
+                Some(ttl) => (open.ttl, open.stale_for, open.began) = (ttl, Duration::ZERO, None),
+                None => return Landing::Negative,
+            }
+        }
         if open.class == Class::Read {
             if open.before.contains(&Version::Unsettled) {
                 return Landing::Unproven;
@@ -86,7 +109,7 @@ impl<'a> Fill<'a> {
         }
         let unversioned = open.before.contains(&Version::Unversioned);
         let landing = Landing::Holds(unversioned.then(|| open.ticket.run()));
-        self.cache.keep(open, value);
+        self.cache.keep(open, value, negative);
         landing
     }
 }
@@ -97,7 +120,7 @@ fn look(ticket: &Ticket, versions: &dyn Versions) -> Box<[Version]> {
 }
 
 impl ToolCache {
-    fn keep(&self, open: Open, value: &Arc<Value>) {
+    fn keep(&self, open: Open, value: &Arc<Value>, negative: bool) {
         let now = self.clock.now();
         let lifetime = now..now.saturating_add(open.ttl);
         let (id, run) = (open.key.id(), open.ticket.run());
@@ -108,7 +131,14 @@ impl ToolCache {
             Class::Pure | Class::Never => (Some(open.ticket), None),
         };
         let reads = reads.map(|(ticket, versions)| Reads { ticket, versions });
+        let work = open
+            .began
+            .map_or(Duration::ZERO, |began| now.saturating_sub(began));
         let entry = Entry::landed(open.key, value, lifetime, run, reads);
+        let mut entry = entry.renewable(open.stale_for, work);
+        if negative {
+            entry = entry.negative();
+        }
         if entry.weight_bytes() > self.max_bytes {
             entry.retire();
             return;

@@ -1,15 +1,18 @@
 //! Single flight: of several callers that miss one key, one works and the others wait.
 
+#[cfg(test)]
+mod every_order;
+
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::id_hasher::IdHasher;
+use crate::sync::Mutex;
 use crate::{CacheKey, KeyId, RunId};
 
 /// The keys that are being worked on.
@@ -53,10 +56,19 @@ enum Phase {
 pub(crate) enum Turn {
     /// Do the work, and say how it ended.
     Lead,
-    /// Take this value, which holds in this run only if one is named.
-    Share(Arc<Value>, Option<RunId>),
+    /// Take this value.
+    Share(Shared),
     /// Do the work without waiting for anyone: this result cannot be shared.
     Alone,
+}
+
+/// What one caller found out for all who wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) value: Arc<Value>,
+    pub(crate) negative: bool,
+    /// The run that it holds in, if not in all.
+    pub(crate) run: Option<RunId>,
 }
 
 impl Flights {
@@ -108,6 +120,17 @@ impl Seat<'_> {
     /// Waits until there is something to do.
     pub(crate) async fn turn(&mut self) -> Turn {
         poll_fn(|context| self.poll_turn(context)).await
+    }
+
+    /// Takes the lead if nobody works, without waiting.
+    pub(crate) fn take_lead(&mut self) -> bool {
+        let mut state = self.flight.state.lock();
+        let vacant = matches!(state.phase, Phase::Vacant);
+        if vacant {
+            state.phase = Phase::Running;
+            self.leads = true;
+        }
+        vacant
     }
 
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Turn> {

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::id_hasher::IdHasher;
-use crate::{CacheKey, KeyId, Policy, Resource, RunId};
+use crate::{CacheKey, KeyId, KeyRef, Policy, Resource, RunId};
 
 /// One result's place in the [`Index`], from before its run starts until its result is stored; one that has read something stays until its entry is gone.
 ///
@@ -27,8 +26,7 @@ pub(crate) struct Ticket {
 
 #[derive(Debug)]
 struct State {
-    key: KeyId,
-    tool: u64,
+    key: CacheKey,
     run: RunId,
     reads: Box<[Resource]>,
     spoiled: AtomicBool,
@@ -41,8 +39,7 @@ impl Ticket {
         Self {
             number: 0,
             state: Arc::new(State {
-                key: key.id(),
-                tool: 0,
+                key: key.clone(),
                 run,
                 reads: reads.into(),
                 spoiled: AtomicBool::new(false),
@@ -152,8 +149,7 @@ impl Below {
 impl Index {
     pub(crate) fn register(self: &Arc<Self>, key: &CacheKey, policy: &Policy) -> Ticket {
         let state = Arc::new(State {
-            key: key.id(),
-            tool: xxh3_64(key.tool().as_bytes()),
+            key: key.clone(),
             run: policy.run,
             reads: policy.reads.as_slice().into(),
             spoiled: AtomicBool::new(false),
@@ -173,8 +169,7 @@ impl Index {
         stored_at: Duration,
     ) -> Option<Ticket> {
         let state = Arc::new(State {
-            key: key.id(),
-            tool: xxh3_64(key.tool().as_bytes()),
+            key: key.clone(),
             run: ticket.run(),
             reads: ticket.reads().into(),
             spoiled: AtomicBool::new(false),
@@ -191,7 +186,7 @@ impl Index {
         })
     }
 
-    /// Changes whenever something is invalidated by its key, its tool or as a whole.
+    /// Changes whenever something is invalidated by its key.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -216,22 +211,14 @@ impl Index {
         tables.spoil(numbers.map(|(_, number)| *number));
     }
 
-    /// Spoils all of `tool`; looks at every ticket.
-    pub(crate) fn tool(&self, tool: &str) {
+    /// Spoils all whose key `wanted` says true to; looks at every ticket.
+    pub(crate) fn matching(&self, wanted: impl Fn(KeyRef<'_>) -> bool) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        let tool = xxh3_64(tool.as_bytes());
-        let tables = self.tables.lock();
-        let of_tool = tables
-            .tickets
-            .iter()
-            .filter(|(_, state)| state.tool == tool);
-        tables.spoil(of_tool.map(|(number, _)| *number));
-    }
-
-    pub(crate) fn all(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        let tables = self.tables.lock();
-        tables.spoil(tables.tickets.keys().copied());
+        let states: Vec<Arc<State>> = self.tables.lock().tickets.values().cloned().collect();
+        // Asked without the lock, since the condition is the caller's.
+        for state in states.iter().filter(|state| wanted(state.key.as_ref())) {
+            state.spoiled.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -240,7 +227,7 @@ impl Tables {
         let number = self.next;
         self.next += 1;
         self.tickets.insert(number, Arc::clone(state));
-        self.keys.insert((state.key, number));
+        self.keys.insert((state.key.id(), number));
         for resource in &state.reads {
             match resource.as_path() {
                 None => self.everything.insert(number),
@@ -255,7 +242,7 @@ impl Tables {
 
     fn remove(&mut self, number: u64, state: &State) {
         self.tickets.remove(&number);
-        self.keys.remove(&(state.key, number));
+        self.keys.remove(&(state.key.id(), number));
         for resource in &state.reads {
             let Some(path) = resource.as_path() else {
                 self.everything.remove(&number);
@@ -296,7 +283,7 @@ impl Tables {
         let spoil = |number| {
             let state = self.tickets.get(&number)?;
             let spoiled_before = state.spoiled.swap(true, Ordering::AcqRel);
-            (!spoiled_before).then_some(state.key)
+            (!spoiled_before).then(|| state.key.id())
         };
         numbers.into_iter().filter_map(spoil).collect()
     }

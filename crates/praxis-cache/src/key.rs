@@ -7,13 +7,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use crate::Error;
 use crate::canonical::{self, Scratch};
 
 /// The layout of the key bytes; a change of it must change this, so that stored keys of another layout never match.
-const LAYOUT: u8 = 2;
+const LAYOUT: u8 = 3;
 
 /// A scratch buffer that grew past this is given back, so that one huge key does not cost memory for ever.
 const KEEP_SCRATCH_BYTES: usize = 64 << 10;
@@ -22,7 +22,7 @@ thread_local! {
     static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch::new()) };
 }
 
-/// The 128-bit hash of a key's bytes (XXH3), equal in every process and version.
+/// The 128-bit hash of a key's bytes, equal in every process and version: XXH3 of the arguments, seeded by XXH3 of what stands before them.
 ///
 /// It chooses the place in the store and names the entry to people.
 /// It is never the proof of a hit: that is the equality of the key's bytes.
@@ -72,14 +72,10 @@ impl<'a> KeyRef<'a> {
     /// `None` if they are not laid out as a key of this version.
     pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
         tool_section(bytes)?;
-        Some(Self::hash(bytes))
-    }
-
-    fn hash(bytes: &'a [u8]) -> Self {
-        Self {
-            id: KeyId(xxh3_128(bytes)),
-            bytes,
-        }
+        let arguments = arguments_section(bytes)?;
+        let prefix = &bytes[..bytes.len() - arguments.len()];
+        let id = KeyId(xxh3_128_with_seed(arguments, xxh3_64(prefix)));
+        Some(Self { id, bytes })
     }
 
     /// The hash of the key.
@@ -105,11 +101,15 @@ impl<'a> KeyRef<'a> {
         std::str::from_utf8(tenant).ok().filter(|_| has == 1)
     }
 
+    /// The key as people read it: the tool, and its arguments as JSON. It builds them anew.
+    pub fn text(&self) -> String {
+        let arguments = Value::Object(self.arguments().unwrap_or_default());
+        format!("{} {arguments}", self.tool())
+    }
+
     /// The arguments that the key was built from; for people, since it builds them anew.
     pub fn arguments(&self) -> Option<Map<String, Value>> {
-        let rest = after_section(after_section(self.bytes.get(1..)?)?)?;
-        let rest = after_section(after_section(rest.get(1..)?)?)?;
-        canonical::read_object(rest)
+        canonical::read_object(arguments_section(self.bytes)?)
     }
 
     /// An owned copy.
@@ -125,6 +125,11 @@ fn tool_section(bytes: &[u8]) -> Option<&str> {
     let (&layout, rest) = bytes.split_first()?;
     let tool = section_of(rest)?;
     std::str::from_utf8(tool).ok().filter(|_| layout == LAYOUT)
+}
+
+fn arguments_section(bytes: &[u8]) -> Option<&[u8]> {
+    let rest = after_section(after_section(bytes.get(1..)?)?)?;
+    after_section(after_section(rest.get(1..)?)?)
 }
 
 fn section_of(bytes: &[u8]) -> Option<&[u8]> {
@@ -203,6 +208,8 @@ pub struct CacheKeyBuilder {
     tenant: Option<Box<str>>,
     variables: Box<[u8]>,
     prefix: Box<[u8]>,
+    /// The hash of the prefix, which seeds that of the arguments.
+    seed: u64,
 }
 
 impl CacheKeyBuilder {
@@ -214,6 +221,7 @@ impl CacheKeyBuilder {
             tenant: None,
             variables: Box::default(),
             prefix: Box::default(),
+            seed: 0,
         }
         .framed()
     }
@@ -266,9 +274,11 @@ impl CacheKeyBuilder {
         // Taken rather than borrowed: `body` may build another key.
         let mut scratch = SCRATCH.take();
         let result = scratch
-            .begin(&self.prefix)
-            .and_then(|()| canonical::write_object(&mut scratch, arguments, 0))
-            .map(|()| body(KeyRef::hash(scratch.written())))
+            .write(&self.prefix, arguments)
+            .map(|bytes| {
+                let id = KeyId(xxh3_128_with_seed(&bytes[self.prefix.len()..], self.seed));
+                body(KeyRef { id, bytes })
+            })
             .map_err(|kind| Error::new(kind, &self.tool));
         if scratch.capacity() <= KEEP_SCRATCH_BYTES {
             SCRATCH.set(scratch);
@@ -287,6 +297,7 @@ impl CacheKeyBuilder {
             self.tenant.as_deref().unwrap_or_default().as_bytes(),
         );
         section(&mut prefix, &self.variables);
+        self.seed = xxh3_64(&prefix);
         self.prefix = prefix.into();
         self
     }

@@ -40,11 +40,14 @@ mod id_hasher;
 mod index;
 mod key;
 mod memory_versions;
+mod pattern;
 mod policy;
 mod resource;
 mod service;
 mod stats;
 pub mod store;
+mod sweeper;
+mod sync;
 mod tool_cache;
 
 #[cfg(feature = "fs")]
@@ -60,13 +63,15 @@ pub use file_versions::FileVersions;
 pub use fill::Fill;
 pub use key::{CacheKey, CacheKeyBuilder, KeyId, KeyRef};
 pub use memory_versions::MemoryVersions;
-pub use policy::{Class, Policy, RunId};
+pub use pattern::Pattern;
+pub use policy::{Answer, Class, Policy, RunId};
 pub use resource::{NoVersions, Resource, Stamp, Version, Versions};
-pub use service::{CacheService, ServiceStats, Weighted};
+pub use service::{CacheService, Category, ServiceStats, Weighted};
 pub use stats::Stats;
 #[cfg(feature = "moka")]
 pub use store::MokaStore;
 #[cfg(feature = "disk")]
 pub use store::{DiskError, DiskErrorKind, DiskStore};
 pub use store::{LayeredStore, MapStore, QuickStore, Store};
+pub use sweeper::Sweeper;
 pub use tool_cache::{Hit, Outcome, ToolCache, ToolCacheBuilder};

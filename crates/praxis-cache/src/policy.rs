@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Resource;
@@ -49,19 +50,32 @@ pub enum Class {
 pub struct Policy {
     pub(crate) class: Class,
     pub(crate) ttl: Option<Duration>,
+    pub(crate) negative_ttl: Option<Duration>,
+    pub(crate) stale_for: Duration,
+    pub(crate) early_refresh: bool,
     pub(crate) reads: Vec<Resource>,
     pub(crate) run: RunId,
+}
+
+/// What a call found out, for [`ToolCache::get_or_run`](crate::ToolCache::get_or_run): a value is an answer that was [found](Self::Found).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The answer.
+    Found(Value),
+    /// That there is none, and why; remembered only as [`Policy::negative_ttl`] says.
+    Negative(Value),
+}
+
+impl From<Value> for Answer {
+    fn from(value: Value) -> Self {
+        Self::Found(value)
+    }
 }
 
 impl Policy {
     /// For a tool whose answer depends on its key alone.
     pub fn pure(run: RunId) -> Self {
-        Self {
-            class: Class::Pure,
-            ttl: None,
-            reads: Vec::new(),
-            run,
-        }
+        Self::of(Class::Pure, run, Vec::new())
     }
 
     /// For a tool that read `reads`; an empty list means that it may have read [everything](Resource::everything).
@@ -72,20 +86,22 @@ impl Policy {
         }
         reads.sort_unstable();
         reads.dedup();
-        Self {
-            class: Class::Read,
-            ttl: None,
-            reads,
-            run,
-        }
+        Self::of(Class::Read, run, reads)
     }
 
     /// For a tool whose answers are never remembered.
     pub fn never(run: RunId) -> Self {
+        Self::of(Class::Never, run, Vec::new())
+    }
+
+    fn of(class: Class, run: RunId, reads: Vec<Resource>) -> Self {
         Self {
-            class: Class::Never,
+            class,
             ttl: None,
-            reads: Vec::new(),
+            negative_ttl: None,
+            stale_for: Duration::ZERO,
+            early_refresh: false,
+            reads,
             run,
         }
     }
@@ -94,6 +110,32 @@ impl Policy {
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
+        self
+    }
+
+    /// Remembers for `ttl`, in memory, that there is [no answer](Answer::Negative); unless told, that is not remembered at all.
+    #[must_use]
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.negative_ttl = Some(ttl);
+        self
+    }
+
+    /// Goes on giving an answer for this long after its TTL while one caller, the first to ask, does the work anew.
+    ///
+    /// Only time may make such an answer old: what it read still has to be unchanged.
+    #[must_use]
+    pub fn stale_for(mut self, stale_for: Duration) -> Self {
+        self.stale_for = stale_for;
+        self
+    }
+
+    /// Lets one caller do the work anew shortly before the TTL ends, the earlier the longer the work took, while the others get the answer at hand.
+    ///
+    /// When is left to chance, so that processes do not all do it at once: XFetch with a β of 1, of A. Vattani, F. Chierichetti and K. Lowenstein,
+    /// "Optimal Probabilistic Cache Stampede Prevention", PVLDB 8(8), 2015.
+    #[must_use]
+    pub fn early_refresh(mut self) -> Self {
+        self.early_refresh = true;
         self
     }
 

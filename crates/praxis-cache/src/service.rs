@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -42,6 +42,36 @@ impl Weighted for Vec<u8> {
     }
 }
 
+/// A kind of value that [`CacheService::remember`] keeps, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Category {
+    name: &'static str,
+    ttl: Duration,
+}
+
+impl Category {
+    /// The outcome of checking a program against a catalog of tools: 300 seconds.
+    pub const VALIDATION: Self = Self::new("validation", Duration::from_secs(300));
+
+    /// A filled-in template of a language model's context: 600 seconds.
+    pub const TEMPLATE: Self = Self::new("template", Duration::from_secs(600));
+
+    /// A category of values that are kept for `ttl`.
+    pub const fn new(name: &'static str, ttl: Duration) -> Self {
+        Self { name, ttl }
+    }
+
+    /// The name, by which it has statistics and can be cleared.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How long its values are kept.
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+}
+
 /// What an entry takes apart from its key and value: its counts, its place in the table and the table's spare places.
 const FIXED_BYTES: usize = 160;
 
@@ -56,18 +86,22 @@ const FIXED_BYTES: usize = 160;
 /// ```
 /// use std::time::Duration;
 ///
-/// use praxis_cache::{CacheService, KeyId};
+/// use praxis_cache::{CacheService, Category};
 ///
 /// let service = CacheService::<String>::new(16 << 20, Duration::from_secs(300));
-/// let text = "CALL read_file a.txt";
-/// let key = KeyId::of_content(&[b"catalog 7", text.as_bytes()]).to_string();
-/// let checked = service.get_or_set("validation", &key, || "no errors".to_owned());
-/// assert_eq!(*checked, "no errors");
-/// assert_eq!(service.category_stats("validation").sets, 1);
+/// let program = "CALL read_file a.txt";
+/// for _ in 0..2 {
+///     let made_from: [&[u8]; 2] = [b"catalog 7", program.as_bytes()];
+///     let checked = service.remember(Category::VALIDATION, &made_from, || "no errors".to_owned());
+///     assert_eq!(*checked, "no errors");
+/// }
+/// assert_eq!(service.category_stats("validation").hits, 1);
 /// ```
 pub struct CacheService<V> {
     items: Cache<ItemKey, Arc<Item<V>>, Weigh, RandomState>,
-    categories: RwLock<HashMap<Box<str>, Arc<Category>>>,
+    /// The secret keys of the hashes that stand for content.
+    content: [RandomState; 2],
+    categories: RwLock<HashMap<Box<str>, Arc<Counts>>>,
     clock: Box<dyn Clock>,
     ttl: Duration,
     max_bytes: u64,
@@ -101,7 +135,7 @@ pub struct ServiceStats {
 }
 
 #[derive(Debug, Default)]
-struct Category {
+struct Counts {
     looks: Looks,
     sets: Counter,
     deletes: Counter,
@@ -132,7 +166,7 @@ impl Equivalent<ItemKey> for Borrowed<'_> {
 
 struct Item<V> {
     value: Arc<V>,
-    category: Arc<Category>,
+    category: Arc<Counts>,
     expires_at: Duration,
     weight_bytes: u64,
     retired: AtomicBool,
@@ -189,6 +223,7 @@ impl<V: Weighted> CacheService<V> {
         let hasher = RandomState::new();
         Self {
             items: Cache::with_options(options, Weigh, hasher, DefaultLifecycle::default()),
+            content: [RandomState::new(), RandomState::new()],
             categories: RwLock::default(),
             clock: Box::new(clock),
             ttl,
@@ -268,6 +303,27 @@ impl<V: Weighted> CacheService<V> {
         }
     }
 
+    /// The value that was made from `content`, or else what `make` gives, which is then kept for the category's TTL.
+    ///
+    /// `content` is all that the value depends on, part by part: a program and the catalog that it is checked against, a template and what it is filled with.
+    /// What stands for something else, such as a length or a name, is no content.
+    ///
+    /// The key is a hash of 128 bits (SipHash, twice) under keys that are random for each service and never leave it.
+    /// So nobody can choose content that meets another's key, and among 2³² pieces of content two meet by chance once in 2⁶⁵ services.
+    pub fn remember(
+        &self,
+        category: Category,
+        content: &[&[u8]],
+        make: impl FnOnce() -> V,
+    ) -> Arc<V> {
+        let [one, two] = self.content.each_ref().map(|keys| keys.hash_one(content));
+        let key = format!("{one:016x}{two:016x}");
+        match self.get(category.name, &key) {
+            Some(value) => value,
+            None => self.set_for(category.name, &key, make(), category.ttl),
+        }
+    }
+
     /// Forgets the value under `key`; whether there was one.
     pub fn delete(&self, category: &str, key: &str) -> bool {
         match self.items.remove(&Borrowed { category, key }) {
@@ -341,7 +397,7 @@ impl<V: Weighted> CacheService<V> {
         names
     }
 
-    fn sum<'a>(&self, categories: impl IntoIterator<Item = &'a Category>) -> ServiceStats {
+    fn sum<'a>(&self, categories: impl IntoIterator<Item = &'a Counts>) -> ServiceStats {
         let mut sum = ServiceStats {
             hits: 0,
             misses: 0,
@@ -368,7 +424,7 @@ impl<V: Weighted> CacheService<V> {
         sum
     }
 
-    fn category(&self, name: &str) -> Arc<Category> {
+    fn category(&self, name: &str) -> Arc<Counts> {
         if let Some(category) = self.categories.read().get(name) {
             return Arc::clone(category);
         }

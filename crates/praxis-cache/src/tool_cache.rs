@@ -4,15 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::fill::{Fill, Landing};
-use crate::flight::{Flights, Turn};
+use crate::flight::{Flights, Shared, Turn};
 use crate::index::Index;
 use crate::stats::Counters;
 use crate::{
-    CacheKey, Class, Clock, Entry, Explanation, KeyId, KeyRef, MonotonicClock, Policy, QuickStore,
-    Resource, RunId, Stats, Store, Version, Versions,
+    Answer, CacheKey, CacheKeyBuilder, Class, Clock, Entry, Error, Explanation, KeyId, KeyRef,
+    MonotonicClock, NoVersions, Policy, QuickStore, Resource, RunId, Stats, Store, Version,
+    Versions,
 };
 
 /// How far a clock may go backwards before what it stored is held to be of another time.
@@ -30,6 +31,8 @@ pub struct ToolCache {
     pub(crate) ttl: Duration,
     pub(crate) max_bytes: u64,
     flights: Flights,
+    /// The run of calls that belong to none.
+    run: RunId,
 }
 
 /// Settings of a [`ToolCache`].
@@ -51,6 +54,10 @@ pub struct Hit {
     pub age: Duration,
     /// The run that stored it.
     pub run: RunId,
+    /// About how many calls it answered since it came into memory, this one included.
+    pub accesses: u32,
+    /// Whether it says that there is [no answer](Answer::Negative), and the value why.
+    pub negative: bool,
 }
 
 /// The answer of [`ToolCache::get_or_run`].
@@ -61,6 +68,8 @@ pub struct Outcome {
     pub value: Arc<Value>,
     /// Whether it came from memory or from another caller's run.
     pub cached: bool,
+    /// Whether it says that there is [no answer](Answer::Negative), and the value why.
+    pub negative: bool,
 }
 
 impl ToolCacheBuilder {
@@ -119,6 +128,7 @@ impl ToolCacheBuilder {
                 self.max_bytes
             },
             flights: Flights::default(),
+            run: RunId::unique(),
         }
     }
 }
@@ -141,6 +151,54 @@ impl ToolCache {
         }
     }
 
+    /// The answer remembered for a call of `tool`, if it depends on nothing but the call.
+    ///
+    /// What was read from resources needs [`lookup`](Self::lookup), which can ask for their versions.
+    ///
+    /// # Errors
+    ///
+    /// The arguments make no key; run the tool uncached then.
+    ///
+    /// ```
+    /// use praxis_cache::{CacheKeyBuilder, ToolCache};
+    /// use serde_json::json;
+    ///
+    /// let cache = ToolCache::default();
+    /// let tool = CacheKeyBuilder::new("word_count").contract(b"its digest");
+    /// let arguments = json!({"text": "to be"}).as_object().cloned().unwrap_or_default();
+    /// assert!(cache.get(&tool, &arguments)?.is_none());
+    /// cache.set(&tool, &arguments, json!(2))?;
+    /// assert_eq!(*cache.get(&tool, &arguments)?.expect("it was set").value, json!(2));
+    /// cache.invalidate(&tool, &arguments)?;
+    /// # Ok::<(), praxis_cache::Error>(())
+    /// ```
+    pub fn get(
+        &self,
+        tool: &CacheKeyBuilder,
+        arguments: &Map<String, Value>,
+    ) -> Result<Option<Hit>, Error> {
+        tool.with_key(arguments, |key| self.lookup(key, self.run, &NoVersions))
+    }
+
+    /// Remembers `value` as the answer to a call of `tool`, for the cache's TTL; for tools whose answers depend on nothing but the call.
+    ///
+    /// What was read from resources needs [`get_or_run`](Self::get_or_run) or [`begin`](Self::begin), which look at them before the tool does.
+    ///
+    /// # Errors
+    ///
+    /// The arguments make no key, and nothing is remembered.
+    pub fn set(
+        &self,
+        tool: &CacheKeyBuilder,
+        arguments: &Map<String, Value>,
+        value: Value,
+    ) -> Result<Arc<Value>, Error> {
+        let key = tool.key(arguments)?;
+        Ok(self
+            .begin(&key, &Policy::pure(self.run), &NoVersions)
+            .store(value))
+    }
+
     /// The answer remembered under `key`, if it holds at this moment for a call of `run`.
     ///
     /// An entry that holds no more is dropped.
@@ -156,6 +214,12 @@ impl ToolCache {
     }
 
     fn find(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
+        let found = self.look(key, run, versions)?;
+        // A stale one is left to those who can renew it.
+        (!found.expired).then(|| found.hit())
+    }
+
+    fn look(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Found> {
         let generation = self.index.generation();
         let mut entry = self.store.get(key.id())?;
         if entry.key().as_ref().bytes() != key.bytes() {
@@ -167,23 +231,26 @@ impl ToolCache {
         self.check(entry, run, versions)
     }
 
-    fn check(&self, entry: Arc<Entry>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
+    fn check(&self, entry: Arc<Entry>, run: RunId, versions: &dyn Versions) -> Option<Found> {
         let now = self.clock.now();
-        if now >= entry.expires_at() || now + CLOCK_SLACK < entry.stored_at() {
+        let expired = now >= entry.expires_at();
+        if expired && now >= entry.stale_until() || now + CLOCK_SLACK < entry.stored_at() {
             if self.drop_entry(&entry) {
                 self.counters.expired.add(1);
             }
             return None;
         }
         for (resource, version) in entry.reads() {
-            let holds = match version {
-                Version::At(_) => versions.version(resource) == version,
-                Version::Unversioned if entry.run() != run => return None,
-                Version::Unversioned => true,
-                Version::Unsettled => false,
+            let present = match version {
+                Version::At(_) => versions.version(resource),
+                Version::Unversioned if entry.run() == run => version,
+                Version::Unversioned | Version::Unsettled => return None,
             };
-            if !holds {
-                self.drop_stale(&entry);
+            if present != version {
+                // One who cannot tell its version proves nothing against it.
+                if present != Version::Unversioned {
+                    self.drop_stale(&entry);
+                }
                 return None;
             }
         }
@@ -193,10 +260,10 @@ impl ToolCache {
             return None;
         }
         entry.touch();
-        Some(Hit {
-            value: Arc::clone(entry.value()),
-            age: now.saturating_sub(entry.stored_at()),
-            run: entry.run(),
+        Some(Found {
+            entry,
+            now,
+            expired,
         })
     }
 
@@ -226,10 +293,12 @@ impl ToolCache {
     /// If its answer turns out to hold for it alone (what it read changed meanwhile), the others work on their own.
     /// Nothing is locked while `work` runs. `versions` is asked on the calling thread.
     ///
+    /// `work` gives a value, or an [`Answer`] that may also say that there is none.
+    ///
     /// # Errors
     ///
     /// Whatever `work` returns; failures are not remembered.
-    pub async fn get_or_run<F, Fut, E>(
+    pub async fn get_or_run<F, Fut, A, E>(
         &self,
         key: &CacheKey,
         policy: &Policy,
@@ -238,50 +307,66 @@ impl ToolCache {
     ) -> Result<Outcome, E>
     where
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Value, E>>,
+        Fut: Future<Output = Result<A, E>>,
+        A: Into<Answer>,
     {
         if self.lifetime(policy).is_none() {
-            return work().await.map(Outcome::fresh);
+            return self.run_alone(key, policy, versions, work).await;
         }
         loop {
-            if let Some(hit) = self.find(key.as_ref(), policy.run, versions) {
-                return Ok(self.shared(hit.value));
-            }
-            let Some(mut seat) = self.flights.join(key) else {
-                return self.run_alone(key, policy, versions, work).await;
+            let held = match self.look(key.as_ref(), policy.run, versions) {
+                Some(found) if !found.is_due() => return Ok(self.shared(found.hit())),
+                held => held,
             };
-            match seat.turn().await {
+            let Some(mut seat) = self.flights.join(key) else {
+                return match held {
+                    Some(held) => Ok(self.shared(held.hit())),
+                    None => self.run_alone(key, policy, versions, work).await,
+                };
+            };
+            let turn = match &held {
+                None => seat.turn().await,
+                Some(_) if seat.take_lead() => Turn::Lead,
+                // Somebody renews it already.
+                Some(held) => return Ok(self.shared(held.hit())),
+            };
+            match turn {
                 Turn::Alone => return self.run_alone(key, policy, versions, work).await,
-                Turn::Share(value, None) => return Ok(self.shared(value)),
-                Turn::Share(value, Some(run)) if run == policy.run => {
-                    return Ok(self.shared(value));
+                Turn::Share(shared) if shared.run.is_none_or(|run| run == policy.run) => {
+                    return Ok(self.shared(shared));
                 }
                 Turn::Share(..) => {}
                 Turn::Lead => {
                     // Another flight may have landed between the look and the lead.
-                    if let Some(hit) = self.find(key.as_ref(), policy.run, versions) {
-                        seat.end(Turn::Share(Arc::clone(&hit.value), Some(policy.run)));
-                        return Ok(self.shared(hit.value));
+                    let landed = self.look(key.as_ref(), policy.run, versions);
+                    if let Some(landed) = landed.filter(|landed| !landed.is_same(held.as_ref())) {
+                        let hit = landed.hit();
+                        seat.end(Turn::Share(Shared {
+                            run: Some(policy.run),
+                            ..Shared::from(hit.clone())
+                        }));
+                        return Ok(self.shared(hit));
                     }
                     self.counters.looks.own().misses.add(1);
                     let fill = self.begin(key, policy, versions);
-                    let value = Arc::new(work().await?);
-                    match fill.land(&value) {
-                        Landing::Holds(run) => seat.end(Turn::Share(Arc::clone(&value), run)),
+                    let (value, negative, landing) = fill.land(work().await?.into());
+                    match landing {
+                        Landing::Holds(run) => seat.end(Turn::Share(Shared {
+                            value: Arc::clone(&value),
+                            negative,
+                            run,
+                        })),
                         Landing::Unproven => seat.end(Turn::Alone),
                         // Leaving the seat lets the next in line try again.
-                        Landing::Spoiled => drop(seat),
+                        Landing::Spoiled | Landing::Negative => drop(seat),
                     }
-                    return Ok(Outcome {
-                        value,
-                        cached: false,
-                    });
+                    return Ok(Outcome::fresh(value, negative));
                 }
             }
         }
     }
 
-    async fn run_alone<F, Fut, E>(
+    async fn run_alone<F, Fut, A, E>(
         &self,
         key: &CacheKey,
         policy: &Policy,
@@ -290,22 +375,22 @@ impl ToolCache {
     ) -> Result<Outcome, E>
     where
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Value, E>>,
+        Fut: Future<Output = Result<A, E>>,
+        A: Into<Answer>,
     {
         self.counters.looks.own().misses.add(1);
         let fill = self.begin(key, policy, versions);
-        let value = fill.store(work().await?);
-        Ok(Outcome {
-            value,
-            cached: false,
-        })
+        let (value, negative, _) = fill.land(work().await?.into());
+        Ok(Outcome::fresh(value, negative))
     }
 
-    fn shared(&self, value: Arc<Value>) -> Outcome {
+    fn shared(&self, shared: impl Into<Shared>) -> Outcome {
         self.counters.looks.own().hits.add(1);
+        let shared = shared.into();
         Outcome {
-            value,
+            value: shared.value,
             cached: true,
+            negative: shared.negative,
         }
     }
 
@@ -365,7 +450,7 @@ impl ToolCache {
         let now = self.clock.now();
         let mut expired = 0;
         self.store.retain(&mut |entry| {
-            let kept = now < entry.expires_at();
+            let kept = now < entry.stale_until();
             expired += u64::from(!kept && entry.retire());
             kept
         });
@@ -386,8 +471,21 @@ impl ToolCache {
         self.forget(&self.index.external(run));
     }
 
+    /// Forgets the answer to a call of `tool`.
+    ///
+    /// # Errors
+    ///
+    /// The arguments make no key; nothing is remembered for them then.
+    pub fn invalidate(
+        &self,
+        tool: &CacheKeyBuilder,
+        arguments: &Map<String, Value>,
+    ) -> Result<(), Error> {
+        tool.with_key(arguments, |key| self.invalidate_key(key))
+    }
+
     /// Forgets the answer for `key`.
-    pub fn invalidate(&self, key: KeyRef<'_>) {
+    pub fn invalidate_key(&self, key: KeyRef<'_>) {
         self.index.key(key.id());
         match self.store.get(key.id()) {
             Some(entry) => self.drop_stale(&entry),
@@ -397,25 +495,33 @@ impl ToolCache {
 
     /// Forgets all answers of `tool`; looks at every entry.
     pub fn invalidate_tool(&self, tool: &str) {
-        self.index.tool(tool);
-        self.retain(|entry| entry.key().tool() != tool);
+        self.invalidate_matching(|key| key.tool() == tool);
+    }
+
+    /// Forgets all answers whose key `wanted` says true to, and says how many it forgot; looks at every entry.
+    ///
+    /// A [`Pattern`](crate::Pattern) over the tool, the tenant, or the [text](KeyRef::text) of the key makes a condition.
+    /// `wanted` must not call the cache.
+    pub fn invalidate_matching(&self, wanted: impl Fn(KeyRef<'_>) -> bool) -> u64 {
+        self.index.matching(&wanted);
+        self.retain(|entry| !wanted(entry.key().as_ref()))
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.index.all();
-        self.retain(|_| false);
+        self.invalidate_matching(|_| true);
         self.store.clear();
     }
 
-    fn retain(&self, keep: impl Fn(&Entry) -> bool) {
+    fn retain(&self, keep: impl Fn(&Entry) -> bool) -> u64 {
+        let mut gone = 0;
         self.store.retain(&mut |entry| {
             let kept = keep(entry);
-            if !kept && entry.retire() {
-                self.counters.invalidated.add(1);
-            }
+            gone += u64::from(!kept && entry.retire());
             kept
         });
+        self.counters.invalidated.add(gone);
+        gone
     }
 
     /// What the cache did and holds.
@@ -453,11 +559,51 @@ impl ToolCache {
     }
 }
 
-impl Outcome {
-    fn fresh(value: Value) -> Self {
+/// What the store has and may be given.
+struct Found {
+    entry: Arc<Entry>,
+    now: Duration,
+    /// Its time has passed: it may be given only while somebody renews it.
+    expired: bool,
+}
+
+impl Found {
+    fn hit(&self) -> Hit {
+        Hit {
+            value: Arc::clone(self.entry.value()),
+            age: self.now.saturating_sub(self.entry.stored_at()),
+            run: self.entry.run(),
+            accesses: self.entry.accesses(),
+            negative: self.entry.is_negative(),
+        }
+    }
+
+    /// Whether this call is to renew it.
+    fn is_due(&self) -> bool {
+        self.expired || self.entry.is_due_early(self.now)
+    }
+
+    fn is_same(&self, other: Option<&Self>) -> bool {
+        other.is_some_and(|other| Arc::ptr_eq(&self.entry, &other.entry))
+    }
+}
+
+impl From<Hit> for Shared {
+    fn from(hit: Hit) -> Self {
         Self {
-            value: Arc::new(value),
+            value: hit.value,
+            negative: hit.negative,
+            run: None,
+        }
+    }
+}
+
+impl Outcome {
+    fn fresh(value: Arc<Value>, negative: bool) -> Self {
+        Self {
+            value,
             cached: false,
+            negative,
         }
     }
 }

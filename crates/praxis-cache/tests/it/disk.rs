@@ -135,7 +135,7 @@ fn what_is_invalidated_is_gone_from_disk() {
         put(&cache, key, &policy, &NoVersions, 1);
     }
     drop(cache);
-    disk.cache().invalidate(keys[0].as_ref());
+    disk.cache().invalidate_key(keys[0].as_ref());
     assert_eq!(found(&disk.cache()), [false, true, true]);
     disk.cache().invalidate_tool("tool");
     assert_eq!(found(&disk.cache()), [false, false, true]);

@@ -67,13 +67,28 @@ fn keys_are_the_same_in_every_version() {
     let text: String = key.as_ref().bytes().escape_ascii().to_string();
     assert_eq!(
         text,
-        r#"\x02\t\x00\x00\x00read_file\x03\x00\x00\x00\x01\x02\x03\x01\x04\x00\x00\x00acme\x01\x00\x00\x00v\x03\x00\x00\x90\x01\x00\x00pn\x04\x00\x00\x80\x08\x00\x000\x01\x00\x00\x00\x00\x00\x00\x00\x08\x00\x00P\x00\x00\x00\x00\x00\x00\x04@\x00\x00\x00\x00\x00\x00\x00 \x01\x00\x00po\x02\x00\x00\x90\x01\x00\x00py\x02\x00\x00p\xc3\xa9\x01\x00\x00pz\x01\x00\x00p\n\x04\x00\x00ppath\x05\x00\x00pa.txt"#
+        r#"\x03\t\x00\x00\x00read_file\x03\x00\x00\x00\x01\x02\x03\x01\x04\x00\x00\x00acme\x01\x00\x00\x00v\x93qn\x840\x01\x00\x00\x00\x00\x00\x00\x00P\x00\x00\x00\x00\x00\x00\x04@\x00 qo\x92qyr\xc3\xa9qzq\ntpathua.txt"#
     );
-    assert_eq!(key.id().to_string(), "dbd732608655df87f2752f6c630e3b18");
+    assert_eq!(key.id().to_string(), "7670ad33aecd1cdb2433a2565b4db511");
     assert_eq!(key.as_ref().tenant(), Some("acme"));
     assert_eq!(key.tool(), "read_file");
     let back = KeyRef::from_bytes(key.as_ref().bytes()).unwrap();
     assert_eq!(back.to_key(), key);
+}
+
+#[test]
+fn every_length_reads_back() {
+    for length in (0..40).chain(250..260).chain([1_000, 2_000, 70_000]) {
+        let text: String = ('a'..='z').cycle().take(length).collect();
+        let arguments = json!({
+            "text": text,
+            "items": vec![Value::Null; length],
+            "nested": { &text: -1 },
+        });
+        let arguments = map(arguments);
+        let key = CacheKeyBuilder::new("tool").key(&arguments).unwrap();
+        assert_eq!(key.as_ref().arguments(), Some(arguments), "{length}");
+    }
 }
 
 #[test]
@@ -82,8 +97,8 @@ fn bytes_that_are_no_key_are_refused() {
         &b""[..],
         b"\x01",
         b"\x01\0\0\0\0",
-        b"\x02\xff\xff\xff\xffabc",
-        b"\x02\x01\0\0\0\xff",
+        b"\x03\xff\xff\xff\xffabc",
+        b"\x03\x01\0\0\0\xff",
     ] {
         assert!(KeyRef::from_bytes(bytes).is_none(), "{bytes:?}");
     }
@@ -267,7 +282,7 @@ proptest! {
 
     #[test]
     fn bytes_from_outside_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        let bytes = [b"\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", bytes.as_slice()].concat();
+        let bytes = [b"\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", bytes.as_slice()].concat();
         if let Some(key) = KeyRef::from_bytes(&bytes) {
             let _ = (key.arguments(), key.tenant());
         }

@@ -7,6 +7,7 @@ mod effects;
 mod files;
 mod keys;
 mod model;
+mod renewal;
 mod service;
 mod single_flight;
 mod stores;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use praxis_cache::{CacheService, KeyId, ManualClock};
+use praxis_cache::{CacheService, Category, KeyId, ManualClock};
 use serde_json::json;
 
 const TTL: Duration = Duration::from_secs(10);
@@ -101,6 +101,32 @@ fn keys_of_content_tell_its_parts_apart() {
     assert_ne!(key(&["ab", ""]), key(&["a", "b"]));
     assert_ne!(key(&["ab"]), key(&["a", "b"]));
     assert_ne!(key(&["aaaa"]), key(&["aaab"]));
+}
+
+#[test]
+fn what_is_remembered_is_found_by_its_content() {
+    const CONTEXT: Category = Category::new("context", Duration::from_secs(600));
+    let (service, clock) = service(1 << 20);
+    let fill = |template: &str, name: &str| {
+        let content = [template.as_bytes(), name.as_bytes()];
+        let filled = || template.replace("{}", name);
+        service.remember(CONTEXT, &content, filled)
+    };
+    assert_eq!(*fill("Hi {}", "Ada"), "Hi Ada");
+    // Of the same lengths, so a key from those would be the first one's.
+    assert_eq!(*fill("Yo {}", "Ada"), "Yo Ada");
+    assert_eq!(*fill("Hi {}", "Bob"), "Hi Bob");
+    assert_eq!(*fill("Hi {}A", "da"), "Hi daA");
+    let first = fill("Hi {}", "Ada");
+    assert!(Arc::ptr_eq(&first, &fill("Hi {}", "Ada")));
+    clock.advance(CONTEXT.ttl() - Duration::from_nanos(1));
+    assert!(Arc::ptr_eq(&first, &fill("Hi {}", "Ada")));
+    clock.advance(Duration::from_nanos(1));
+    assert!(!Arc::ptr_eq(&first, &fill("Hi {}", "Ada")));
+    let stats = service.category_stats(CONTEXT.name());
+    assert_eq!((stats.hits, stats.misses, stats.expired), (3, 5, 1));
+    assert_eq!(Category::VALIDATION.ttl(), Duration::from_secs(300));
+    assert_eq!(Category::TEMPLATE.ttl(), Duration::from_secs(600));
 }
 
 #[test]

@@ -154,7 +154,7 @@ async fn a_panicking_leader_is_succeeded() {
     let leader = tokio::spawn({
         let (cache, policy) = (Arc::clone(&cache), policy.clone());
         async move {
-            let work = async || -> Result<_, String> {
+            let work = async || -> Result<serde_json::Value, String> {
                 yield_now().await;
                 panic!("on purpose")
             };

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use praxis_cache::{
-    CacheKeyBuilder, Entry, KeyId, ManualClock, MapStore, NoVersions, Policy, RunId, Store,
-    ToolCache,
+    CacheKeyBuilder, Entry, ErrorKind, KeyId, ManualClock, MapStore, MemoryVersions, NoVersions,
+    Pattern, Policy, Resource, RunId, Store, ToolCache,
 };
 use serde_json::json;
 
@@ -148,19 +148,32 @@ fn forgetting_on_request() {
         [&key("a"), &key("b"), &other].map(|key| find(&cache, key, &policy, &NoVersions).is_some())
     };
     refill();
-    cache.invalidate(key("a").as_ref());
+    cache.invalidate_key(key("a").as_ref());
     assert_eq!(found(), [false, true, true]);
     refill();
     cache.invalidate_tool("tool");
     assert_eq!(found(), [false, false, true]);
     refill();
+    assert_eq!(
+        cache.invalidate_matching(|key| key.text() == r#"tool {"name":"b"}"#),
+        1
+    );
+    assert_eq!(found(), [true, false, true]);
+    refill();
+    let pattern = Pattern::new("t*l");
+    assert_eq!(
+        cache.invalidate_matching(|key| pattern.matches(key.tool())),
+        2
+    );
+    assert_eq!(found(), [false, false, true]);
+    refill();
     cache.clear();
     assert_eq!(found(), [false, false, false]);
     let stats = cache.stats();
-    assert_eq!((stats.invalidated, stats.entries, stats.bytes), (6, 0, 0));
+    assert_eq!((stats.invalidated, stats.entries, stats.bytes), (9, 0, 0));
     refill();
     assert_eq!(found(), [true, true, true]);
-    // The two that were stored over are neither invalidated nor evicted.
+    // Those that were stored over are neither invalidated nor evicted.
     assert_eq!(cache.stats().evictions, 0);
 }
 
@@ -170,8 +183,11 @@ fn what_is_forgotten_during_a_run_is_not_stored() {
     let policy = Policy::pure(RunId::unique());
     let key = key("a");
     for forget in [
-        &(|| cache.invalidate(key.as_ref())) as &dyn Fn(),
+        &(|| cache.invalidate_key(key.as_ref())) as &dyn Fn(),
         &|| cache.invalidate_tool("tool"),
+        &|| {
+            cache.invalidate_matching(|key| key.tool() == "tool");
+        },
         &|| cache.clear(),
     ] {
         let fill = cache.begin(&key, &policy, &NoVersions);
@@ -179,6 +195,91 @@ fn what_is_forgotten_during_a_run_is_not_stored() {
         fill.store(json!(1));
         assert_eq!(find(&cache, &key, &policy, &NoVersions), None);
     }
+}
+
+#[test]
+fn calls_by_tool_and_arguments() {
+    let cache = ToolCache::default();
+    let tool = CacheKeyBuilder::new("tool");
+    let (acme, other) = (tool.clone().tenant("acme"), tool.clone().tenant("other"));
+    let arguments = json!({"name": "a"}).as_object().cloned().unwrap();
+    let get = |tool: &CacheKeyBuilder| {
+        let hit = cache.get(tool, &arguments).unwrap()?;
+        Some((hit.value.as_i64().unwrap(), hit.accesses))
+    };
+    assert_eq!(get(&tool), None);
+    cache.set(&tool, &arguments, json!(1)).unwrap();
+    cache.set(&acme, &arguments, json!(2)).unwrap();
+    assert_eq!((get(&tool), get(&acme)), (Some((1, 1)), Some((2, 1))));
+    assert_eq!((get(&other), get(&acme)), (None, Some((2, 2))));
+    let gone = cache.invalidate_matching(|key| key.tenant() == Some("acme"));
+    assert_eq!((gone, get(&acme), get(&tool)), (1, None, Some((1, 2))));
+    cache.invalidate(&tool, &arguments).unwrap();
+    assert_eq!(get(&tool), None);
+    let mut deep = json!(1);
+    for _ in 0..200 {
+        deep = json!([deep]);
+    }
+    let deep = serde_json::Map::from_iter([("a".to_owned(), deep)]);
+    let refused = cache.set(&tool, &deep, json!(1)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TooDeep);
+    assert_eq!(
+        cache.get(&tool, &deep).unwrap_err().kind(),
+        ErrorKind::TooDeep
+    );
+    assert_eq!(
+        cache.invalidate(&tool, &deep).unwrap_err().kind(),
+        ErrorKind::TooDeep
+    );
+}
+
+#[test]
+fn a_look_without_versions_neither_gives_nor_drops_what_has_one() {
+    let cache = ToolCache::default();
+    let versions = MemoryVersions::default();
+    let policy = Policy::read(RunId::unique(), [Resource::path("a")]);
+    put(&cache, &key("a"), &policy, &versions, 1);
+    let arguments = json!({"name": "a"}).as_object().cloned().unwrap();
+    let hit = cache.get(&CacheKeyBuilder::new("tool"), &arguments);
+    assert!(hit.unwrap().is_none());
+    assert_eq!(find(&cache, &key("a"), &policy, &versions), Some(1));
+}
+
+#[test]
+fn patterns() {
+    let check = |pattern: &str, name: &str, expect: bool| {
+        let found = Pattern::new(pattern).matches(name);
+        assert_eq!(found, expect, "{pattern:?} on {name:?}");
+    };
+    for (pattern, name) in [
+        ("", ""),
+        ("*", ""),
+        ("*", "abc"),
+        ("a*", "a"),
+        ("*c", "abc"),
+        ("a*c", "abcbc"),
+        ("a?c", "aéc"),
+        ("**a**", "bab"),
+        ("*ab*ab", "abxabab"),
+        ("read_file", "read_file"),
+        ("a*b*c", "a--b--b--c"),
+    ] {
+        check(pattern, name, true);
+    }
+    for (pattern, name) in [
+        ("", "a"),
+        ("?", ""),
+        ("a", "ab"),
+        ("a*c", "ab"),
+        ("*a", "ab"),
+        ("a?c", "ac"),
+        ("read", "read_file"),
+        ("*ab*ab", "ab"),
+        ("A", "a"),
+    ] {
+        check(pattern, name, false);
+    }
+    check(&"*a".repeat(2_000), &"a".repeat(1_999), false);
 }
 
 /// A store in which all keys have one place.

@@ -18,9 +18,9 @@ const EVERYTHING: u32 = u32::MAX;
 
 /// The entry as bytes, behind their checksum; `None` for one that is not to outlive the process.
 ///
-/// That is one that holds within its run only, and one whose value could not be read back.
+/// That is one that holds within its run only, one that says that there is no answer, and one whose value could not be read back.
 pub(super) fn write(entry: &Entry) -> Option<Vec<u8>> {
-    if depth(entry.value()) > DEEPEST_VALUE {
+    if entry.is_negative() || depth(entry.value()) > DEEPEST_VALUE {
         return None;
     }
     let mut out = vec![0; 8];
