@@ -87,7 +87,8 @@ pub(crate) struct Run {
 /// What outlives runs.
 #[derive(Debug, Args)]
 pub(crate) struct State {
-    /// The folder for what is remembered from run to run; unset, nothing is.
+    /// The folder for what is remembered from run to run; unset, $XDG_STATE_HOME/praxis or
+    /// ~/.local/state/praxis.
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 }

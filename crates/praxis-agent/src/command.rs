@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod compat;
 pub(crate) mod explain;
 pub(crate) mod run;
+pub(crate) mod state;
 pub(crate) mod tools;
 
 use praxis_agent::Toolbox;

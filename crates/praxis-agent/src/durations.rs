@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// What was learned so far; nothing where there is no state folder or no readable file.
 pub(crate) fn read(state: &State) -> LearnedCosts {
-    let Some(folder) = state.folder() else {
+    let Ok(folder) = state.folder() else {
         return LearnedCosts::new();
     };
     load(&folder).unwrap_or_else(|problem| {
@@ -28,7 +28,7 @@ pub(crate) fn read(state: &State) -> LearnedCosts {
 
 /// Learns from a report. Whatever is in the way costs the history, with a warning, and not the run.
 pub(crate) fn learn(state: &State, report: &RunReport) {
-    let Some(folder) = state.folder() else {
+    let Ok(folder) = state.folder() else {
         return;
     };
     if let Err(error) = learn_in(&folder, report) {
