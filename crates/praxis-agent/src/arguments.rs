@@ -93,6 +93,22 @@ pub(crate) struct State {
     pub(crate) state: Option<PathBuf>,
 }
 
+impl State {
+    /// The folder for what only helps and is never needed: the one that was told, else
+    /// `$XDG_STATE_HOME/praxis`, else `~/.local/state/praxis`. None without a home.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        let absolute = |name: &str| {
+            let value = std::env::var_os(name).map(PathBuf::from);
+            value.filter(|path| path.is_absolute())
+        };
+        let home = || Some(absolute("HOME")?.join(".local/state"));
+        self.state.clone().or_else(|| {
+            let base = absolute("XDG_STATE_HOME").or_else(home)?;
+            Some(base.join("praxis"))
+        })
+    }
+}
+
 /// Where tools come from and what they may reach.
 #[derive(Debug, Args)]
 pub(crate) struct Place {

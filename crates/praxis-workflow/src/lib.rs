@@ -55,6 +55,9 @@ pub use error::{Error, ErrorKind, Issue};
 pub use executor::{
     BoxFuture, CacheUse, NoopExecutor, RunId, StepCall, StepError, StepExecutor, StepOutput,
 };
+pub use explain::{
+    EdgeCounts, ExplainedBlock, ExplainedRounds, ExplainedStep, Explanation, Predicted, Wait,
+};
 #[cfg(feature = "conformance")]
 pub use journal::conformance;
 pub use journal::{
@@ -64,13 +67,12 @@ pub use journal::{
 };
 #[cfg(feature = "sqlite")]
 pub use journal::{Retention, SqliteJournal};
-pub use explain::{
-    EdgeCounts, ExplainedBlock, ExplainedRounds, ExplainedStep, Explanation, Predicted, Wait,
-};
 pub use lower::lower;
 pub use observer::{RunEvent, RunObserver};
 pub use pass::{Change, PassName};
 pub use plan::{Plan, PlannedCall};
-pub use report::{CacheCounts, Elided, Failure, RunReport, RunStatus, StepReport, StepStatus, Timing};
+pub use report::{
+    CacheCounts, Elided, ElidedStep, Failure, RunReport, RunStatus, StepReport, StepStatus, Timing,
+};
 pub use retry::Backoff;
 pub use run::{Run, RunOptions};

@@ -11,11 +11,11 @@ use praxis_dsl::{
 use crate::effect::{EffectCatalog, ToolEffects};
 use crate::error::Error;
 use crate::order::{self, After, Place, Scope};
+use crate::pass;
 use crate::plan::{
     Block, BlockId, Loop, Names, Plan, PlanInput, Slot, Statement, StatementKind, StepIndex,
     StepSpec, Writers,
 };
-use crate::pass;
 use crate::race;
 
 /// Lowers `program` to a plan, asking `effects` what each tool does to the world.

@@ -61,7 +61,9 @@ pub struct StepReport {
     pub duration_ms: f64,
     /// Why it failed.
     pub error: Option<Failure>,
-    /// Why its tool was not called though it succeeded; null for a step that ran.
+    /// Why its tool was not called though it succeeded; null for a step that ran. The document has it
+    /// in [`Timing::elided`], since it tells of how the run went and not of its outcome.
+    #[serde(skip)]
     pub elided: Option<Elided>,
 }
 
@@ -107,7 +109,7 @@ pub struct Failure {
 }
 
 /// Where the time went, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Timing {
     /// From the run's start to its end.
     pub makespan_ms: f64,
@@ -115,6 +117,19 @@ pub struct Timing {
     pub critical_path_ms: f64,
     /// All steps' durations added up.
     pub work_ms: f64,
+    /// The steps whose tool was not called though they succeeded, and why; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub elided: Vec<ElidedStep>,
+}
+
+/// A step that an optimised run did without.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ElidedStep {
+    /// The step's id.
+    pub step: String,
+    /// Why.
+    #[serde(flatten)]
+    pub why: Elided,
 }
 
 /// What the cache did.

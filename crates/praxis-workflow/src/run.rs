@@ -40,9 +40,9 @@ use crate::plan::{Plan, Slot};
 use crate::report::RunReport;
 use crate::retry::Backoff;
 
+use elide::Shared;
 use journaling::Journaling;
 use past::Recall;
-use elide::Shared;
 use state::{Bindings, End, Entry, Key, Name, Ready, Row, Scope, Todo};
 use task::{Running, TaskEnd, Tasks};
 

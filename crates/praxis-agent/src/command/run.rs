@@ -8,12 +8,14 @@ use std::sync::Arc;
 use praxis_agent::{Agent, Loaded, Toolbox, load};
 use praxis_cache::Store;
 use praxis_workflow::{
-    Error, ErrorKind, Failure, Run, RunOptions, RunReport, RunStatus, StepReport, StepStatus,
+    Elided, Error, ErrorKind, Failure, Run, RunOptions, RunReport, RunStatus, StepReport,
+    StepStatus,
 };
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
 use crate::arguments;
+use crate::durations;
 use crate::exit::{Exit, Stop};
 use crate::output;
 use crate::progress::Progress;
@@ -27,9 +29,12 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
         arguments.place.allow_network,
     )?);
     let root = root(&arguments.place.root)?;
-    let loaded = load(&arguments.file, &tools)?;
+    let mut loaded = load(&arguments.file, &tools)?;
     for diagnostic in &loaded.diagnostics {
         output::note(&loaded.render(diagnostic, output::colour_errors()));
+    }
+    if let Some(plan) = &mut loaded.plan {
+        plan.prioritise(&durations::read(&arguments.state));
     }
     let Some(plan) = &loaded.plan else {
         return Ok(Exit::Mistake);
@@ -73,6 +78,7 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
         disk.settle();
     }
     let report = report.map_err(refusal)?;
+    durations::learn(&arguments.state, &report);
     if arguments.json {
         output::json(&report)?;
     } else {
@@ -362,7 +368,14 @@ fn detail(step: &StepReport) -> String {
         return format!("line {}", step.line);
     }
     let mut detail = format!("line {}, {:.1} ms", step.line, step.duration_ms);
-    if step.cached {
+    match &step.elided {
+        Some(Elided::Merged { with }) => {
+            let _ = write!(detail, ", as {with}");
+        }
+        Some(_) => detail.push_str(", not needed"),
+        None => {}
+    }
+    if step.cached && step.elided.is_none() {
         detail.push_str(", from the cache");
     }
     if step.attempts > 1 {

@@ -75,7 +75,11 @@ pub(super) fn mermaid(explanation: &Explanation) -> String {
     let mut out = String::from("flowchart TD\n");
     for one in &all {
         let label = in_mermaid(&one.label);
-        let (open, close) = if one.is_block { ("{{", "}}") } else { ("[", "]") };
+        let (open, close) = if one.is_block {
+            ("{{", "}}")
+        } else {
+            ("[", "]")
+        };
         let _ = writeln!(out, "  {}{open}\"{label}\"{close}", one.name);
     }
     for one in &all {
@@ -83,7 +87,11 @@ pub(super) fn mermaid(explanation: &Explanation) -> String {
             let Some(from) = names.get(&(wait.line, wait.id.as_deref())) else {
                 continue;
             };
-            let arrow = if wait.because == "data" { "-->" } else { "-.->" };
+            let arrow = if wait.because == "data" {
+                "-->"
+            } else {
+                "-.->"
+            };
             let label = in_mermaid(&because(wait));
             let _ = writeln!(out, "  {from} {arrow}|\"{label}\"| {}", one.name);
         }
@@ -117,14 +125,23 @@ pub(super) fn dot(explanation: &Explanation) -> String {
         if one.critical {
             look.push_str(", penwidth=3");
         }
-        let _ = writeln!(out, "  {} [label=\"{}\"{look}];", one.name, in_dot(&one.label));
+        let _ = writeln!(
+            out,
+            "  {} [label=\"{}\"{look}];",
+            one.name,
+            in_dot(&one.label)
+        );
     }
     for one in &all {
         for wait in one.waits {
             let Some(from) = names.get(&(wait.line, wait.id.as_deref())) else {
                 continue;
             };
-            let style = if wait.because == "data" { "solid" } else { "dashed" };
+            let style = if wait.because == "data" {
+                "solid"
+            } else {
+                "dashed"
+            };
             let label = in_dot(&because(wait));
             let _ = writeln!(
                 out,
@@ -136,7 +153,10 @@ pub(super) fn dot(explanation: &Explanation) -> String {
     match left_out(explanation, all.len()) {
         0 => {}
         more => {
-            let _ = writeln!(out, "  more [label=\"… and {more} more\", shape=plaintext];");
+            let _ = writeln!(
+                out,
+                "  more [label=\"… and {more} more\", shape=plaintext];"
+            );
         }
     }
     out.push_str("}\n");

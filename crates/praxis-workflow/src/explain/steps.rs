@@ -8,7 +8,9 @@ use crate::effect::{EffectClass, ResourceParameter, ResourcePath};
 use crate::graph::{Because, Estimate, Graph, GraphKind, NodeId, Prediction, known};
 use crate::plan::{Plan, Slot, StepSpec};
 
-use super::{ExplainedBlock, ExplainedRounds, ExplainedStep, Wait, overlap_in_words, rounded, word};
+use super::{
+    ExplainedBlock, ExplainedRounds, ExplainedStep, Wait, overlap_in_words, rounded, word,
+};
 
 /// How many waits of one step are listed.
 const MOST_WAITS: usize = 32;
@@ -57,16 +59,19 @@ pub(super) fn describe(
     let critical: HashSet<u32> = prediction.path.iter().copied().collect();
     let steps = plan.steps.iter().enumerate().map(|(index, step)| {
         let node = graph.calls[index];
-        let (waits_for, more_waits) = node.map_or((Vec::new(), 0), |node| {
-            teller.waits(node, Some(step))
-        });
+        let (waits_for, more_waits) =
+            node.map_or((Vec::new(), 0), |node| teller.waits(node, Some(step)));
         let inside = node.and_then(|node| graph.nodes[node as usize].inside);
         ExplainedStep {
             id: step.id.to_string(),
             line: step.location.line,
             tool: step.tool.to_string(),
             effects: effects(step.class),
-            reads: teller.resources(step, step.class == EffectClass::Read || !step.reads.is_empty(), &step.reads),
+            reads: teller.resources(
+                step,
+                step.class == EffectClass::Read || !step.reads.is_empty(),
+                &step.reads,
+            ),
             writes: teller.resources(step, step.class == EffectClass::Write, &step.writes),
             block: inside.and_then(|open| indices.get(&open).copied()),
             fate: match node {
@@ -191,16 +196,20 @@ impl Teller<'_> {
             Because::Uses(_) => {
                 let taken = step.and_then(|step| step.twin);
                 match &name {
-                    _ if taken.is_some_and(|twin| id.as_deref() == Some(&*self.plan.step(twin.step).id)) => {
+                    _ if taken.is_some_and(|twin| {
+                        id.as_deref() == Some(&*self.plan.step(twin.step).id)
+                    }) =>
+                    {
                         ("data", format!("takes over the result of {at}"))
                     }
                     Some(name) => ("data", format!("uses ${name} of {at}")),
                     None => ("data", format!("uses the result of {at}")),
                 }
             }
-            Because::Reads(Some(path)) => {
-                ("read", format!("reads {}, which {at} writes", path.as_str()))
-            }
+            Because::Reads(Some(path)) => (
+                "read",
+                format!("reads {}, which {at} writes", path.as_str()),
+            ),
             Because::Reads(None) => (
                 "read",
                 format!("what it reads is known only when it runs, and {at} writes"),

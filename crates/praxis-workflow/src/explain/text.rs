@@ -21,7 +21,12 @@ fn write(explanation: &Explanation, out: &mut String) -> std::fmt::Result {
     let Explanation { steps, jobs, .. } = explanation;
     let name = explanation.workflow.as_deref().unwrap_or("workflow");
     let at_once = counted(*jobs, "step");
-    writeln!(out, "{}: {}, at most {at_once} at once", shown(name), counted(steps.len(), "call"))?;
+    writeln!(
+        out,
+        "{}: {}, at most {at_once} at once",
+        shown(name),
+        counted(steps.len(), "call")
+    )?;
     writeln!(out, "\nSteps")?;
     for step in steps.iter().take(SHOWN_STEPS) {
         write_step(explanation, step, out)?;
@@ -35,7 +40,11 @@ fn write(explanation: &Explanation, out: &mut String) -> std::fmt::Result {
     if !together.is_empty() {
         writeln!(out, "\nWhat may run at the same time")?;
         for group in together.iter().take(SHOWN_GROUPS) {
-            writeln!(out, "  {}", row(group.iter().map(String::as_str), group.len()))?;
+            writeln!(
+                out,
+                "  {}",
+                row(group.iter().map(String::as_str), group.len())
+            )?;
         }
         more(together.len(), SHOWN_GROUPS, "groups", out)?;
     }
@@ -78,8 +87,18 @@ fn write(explanation: &Explanation, out: &mut String) -> std::fmt::Result {
     write_prediction(explanation, out)
 }
 
-fn write_step(explanation: &Explanation, step: &ExplainedStep, out: &mut String) -> std::fmt::Result {
-    write!(out, "  line {}  {} {}", step.line, step.id, shown(&step.tool))?;
+fn write_step(
+    explanation: &Explanation,
+    step: &ExplainedStep,
+    out: &mut String,
+) -> std::fmt::Result {
+    write!(
+        out,
+        "  line {}  {} {}",
+        step.line,
+        step.id,
+        shown(&step.tool)
+    )?;
     let mut effects = Vec::new();
     for (verb, resources) in [("reads", &step.reads), ("writes", &step.writes)] {
         if !resources.is_empty() {
@@ -97,7 +116,11 @@ fn write_step(explanation: &Explanation, step: &ExplainedStep, out: &mut String)
     write!(out, " ({})", effects.join("; "))?;
     if let Some(block) = step.block {
         let block = &explanation.blocks[block];
-        let of = if block.rounds.is_some() { "each round of" } else { "in" };
+        let of = if block.rounds.is_some() {
+            "each round of"
+        } else {
+            "in"
+        };
         write!(out, ", {of} the {} on line {}", block.kind, block.line)?;
     }
     let learned = if step.learned { "learned" } else { "assumed" };
@@ -107,8 +130,16 @@ fn write_step(explanation: &Explanation, step: &ExplainedStep, out: &mut String)
         fate => write!(out, ", {fate}: its tool is not called")?,
     }
     writeln!(out, "{}", if step.critical { ", critical" } else { "" })?;
-    let changes: Vec<&Wait> = step.waits_for.iter().filter(|wait| wait.because == "change").collect();
-    for wait in step.waits_for.iter().filter(|wait| wait.because != "change") {
+    let changes: Vec<&Wait> = step
+        .waits_for
+        .iter()
+        .filter(|wait| wait.because == "change")
+        .collect();
+    for wait in step
+        .waits_for
+        .iter()
+        .filter(|wait| wait.because != "change")
+    {
         writeln!(out, "      {}", shown_up_to(&wait.text, 2 * LONGEST))?;
     }
     if !changes.is_empty() {
@@ -119,7 +150,10 @@ fn write_step(explanation: &Explanation, step: &ExplainedStep, out: &mut String)
         let lines: Vec<String> = lines.collect();
         let what = effect(step);
         let lines = row(lines.iter().map(String::as_str), lines.len());
-        writeln!(out, "      waits for all before it, that is {lines}: it {what}")?;
+        writeln!(
+            out,
+            "      waits for all before it, that is {lines}: it {what}"
+        )?;
     }
     if step.more_waits > 0 {
         writeln!(out, "      and {} more", step.more_waits)?;
@@ -158,9 +192,17 @@ fn write_prediction(explanation: &Explanation, out: &mut String) -> std::fmt::Re
     )?;
     let path = &prediction.critical_path;
     if !path.is_empty() {
-        let shown: Vec<&str> = path.iter().take(2 * SHOWN_IN_A_ROW).map(String::as_str).collect();
+        let shown: Vec<&str> = path
+            .iter()
+            .take(2 * SHOWN_IN_A_ROW)
+            .map(String::as_str)
+            .collect();
         let rest = path.len() - shown.len();
-        let rest = if rest > 0 { format!(", and {rest} more") } else { String::new() };
+        let rest = if rest > 0 {
+            format!(", and {rest} more")
+        } else {
+            String::new()
+        };
         writeln!(out, "  critical path: {}{rest}", shown.join(" → "))?;
     }
     Ok(())
@@ -168,7 +210,11 @@ fn write_prediction(explanation: &Explanation, out: &mut String) -> std::fmt::Re
 
 fn more(all: usize, most: usize, what: &str, out: &mut String) -> std::fmt::Result {
     if all > most {
-        writeln!(out, "  … and {} more {what}; `--json` lists them all", all - most)?;
+        writeln!(
+            out,
+            "  … and {} more {what}; `--json` lists them all",
+            all - most
+        )?;
     }
     Ok(())
 }
@@ -196,7 +242,13 @@ pub(super) fn shown_up_to(text: &str, most: usize) -> String {
     let mut shown: String = text
         .chars()
         .take(most)
-        .map(|letter| if letter.is_control() { '\u{fffd}' } else { letter })
+        .map(|letter| {
+            if letter.is_control() {
+                '\u{fffd}'
+            } else {
+                letter
+            }
+        })
         .collect();
     if text.chars().nth(most).is_some() {
         shown.push('…');

@@ -47,7 +47,12 @@ fn work_of_blocks(plan: &Plan) -> Vec<usize> {
             .iter()
             .map(|statement| match statement.kind {
                 StatementKind::Call(_) => 1,
-                _ => statement.kind.blocks().iter().map(|&inner| work[inner as usize]).sum(),
+                _ => statement
+                    .kind
+                    .blocks()
+                    .iter()
+                    .map(|&inner| work[inner as usize])
+                    .sum(),
             })
             .sum();
     }
@@ -82,7 +87,14 @@ struct Scope {
 }
 
 impl Builder<'_> {
-    fn node(&mut self, kind: GraphKind, line: u32, inside: Option<NodeId>, times: f64, usual: bool) -> NodeId {
+    fn node(
+        &mut self,
+        kind: GraphKind,
+        line: u32,
+        inside: Option<NodeId>,
+        times: f64,
+        usual: bool,
+    ) -> NodeId {
         self.graph.nodes.push(GraphNode {
             kind,
             line,
@@ -118,7 +130,9 @@ impl Builder<'_> {
     }
 
     fn top(&mut self) -> &mut Scope {
-        self.scopes.last_mut().expect("a scope is open while a block is built")
+        self.scopes
+            .last_mut()
+            .expect("a scope is open while a block is built")
     }
 
     /// The recursion goes as deep as the blocks, which the parser limits.
@@ -240,7 +254,11 @@ impl Builder<'_> {
         if step.class != EffectClass::Read {
             return;
         }
-        for path in step.resources(&step.reads, &|operand| known(self.plan, self.inputs, operand), &ResourcePath::parse) {
+        for path in step.resources(
+            &step.reads,
+            &|operand| known(self.plan, self.inputs, operand),
+            &ResourcePath::parse,
+        ) {
             let mut found = Vec::new();
             'scopes: for scope in self.scopes.iter().rev().filter(|scope| scope.ordered) {
                 let mut before = scope.position;
@@ -403,9 +421,10 @@ impl Builder<'_> {
             Writers::Steps(steps) => steps
                 .iter()
                 .flat_map(|&step| {
-                    self.plan
-                        .step(step)
-                        .written(&|operand| known(self.plan, self.inputs, operand), &ResourcePath::parse)
+                    self.plan.step(step).written(
+                        &|operand| known(self.plan, self.inputs, operand),
+                        &ResourcePath::parse,
+                    )
                 })
                 .collect(),
         }
@@ -413,7 +432,11 @@ impl Builder<'_> {
 }
 
 /// The value of an operand, where literals and the program's inputs tell it.
-pub(crate) fn known(plan: &Plan, inputs: &HashMap<Slot, Value>, operand: &Operand) -> Option<Value> {
+pub(crate) fn known(
+    plan: &Plan,
+    inputs: &HashMap<Slot, Value>,
+    operand: &Operand,
+) -> Option<Value> {
     let lookup = |name: &str| inputs.get(&plan.names.slot(name)?).cloned();
     match operand {
         // An expression may take long, which the run bounds and an explanation should not spend.

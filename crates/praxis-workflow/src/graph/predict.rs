@@ -33,7 +33,12 @@ pub(crate) struct Prediction {
     pub(crate) wave: Vec<u32>,
 }
 
-pub(crate) fn predict(plan: &Plan, graph: &Graph, estimates: &[Estimate], jobs: usize) -> Prediction {
+pub(crate) fn predict(
+    plan: &Plan,
+    graph: &Graph,
+    estimates: &[Estimate],
+    jobs: usize,
+) -> Prediction {
     let durations = durations(plan, graph, estimates);
     let (finish, longest) = finishes(graph, &durations);
     let critical_path = longest.map_or(0.0, |node| finish[node as usize]);

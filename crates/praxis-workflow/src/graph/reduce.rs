@@ -5,7 +5,9 @@
 //! backwards from its latest predecessor on; memory stays linear, and the search of one node ends after
 //! [`MOST_VISITS`] nodes, past which its remaining edges are kept.
 
-use super::{Graph, NodeId};
+use std::collections::HashSet;
+
+use super::{Because, Edge, Graph, GraphKind, NodeId};
 
 const MOST_VISITS: usize = 4096;
 
@@ -48,10 +50,25 @@ pub(super) fn reduce(graph: &mut Graph) {
                 break;
             }
         }
-        graph.nodes[id]
-            .edges
-            .retain(|edge| !implied.contains(&edge.from));
+        let mut edges = std::mem::take(&mut graph.nodes[id].edges);
+        let told = gathered(graph, &edges);
+        edges.retain(|edge| {
+            let is_told = matches!(edge.because, Because::Uses(_)) && told.contains(&edge.from);
+            is_told || !implied.contains(&edge.from)
+        });
+        graph.nodes[id].edges = edges;
     }
+}
+
+/// What stands for all before is read as what it gathers, so the use of a name of one of those is worth
+/// telling.
+fn gathered(graph: &Graph, edges: &[Edge]) -> HashSet<NodeId> {
+    edges
+        .iter()
+        .map(|edge| &graph.nodes[edge.from as usize])
+        .filter(|node| node.kind == GraphKind::All && node.edges.len() <= MOST_VISITS)
+        .flat_map(|gate| gate.edges.iter().map(|edge| edge.from))
+        .collect()
 }
 
 fn sources(graph: &Graph, id: usize) -> Vec<NodeId> {
@@ -63,13 +80,15 @@ fn sources(graph: &Graph, id: usize) -> Vec<NodeId> {
 
 #[cfg(test)]
 mod tests {
-    use petgraph::algo::tred::{dag_to_toposorted_adjacency_list, dag_transitive_reduction_closure};
+    use petgraph::algo::tred::{
+        dag_to_toposorted_adjacency_list, dag_transitive_reduction_closure,
+    };
     use petgraph::graph::{DiGraph, NodeIndex};
     use petgraph::visit::IntoNeighbors;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::graph::{Because, Edge, GraphKind, GraphNode};
+    use crate::graph::GraphNode;
 
     fn graph(count: usize, edges: &[(u32, u32)]) -> Graph {
         let nodes = (0..count as u32).map(|id| GraphNode {

@@ -120,11 +120,7 @@ fn constant(plan: &Plan, constants: &HashMap<Slot, Value>, name: &str) -> Option
 fn untaken(
     plan: &Plan,
     constants: &HashMap<Slot, Value>,
-    branches: &[(
-        Expression,
-        BlockId,
-        praxis_dsl::checked::Location,
-    )],
+    branches: &[(Expression, BlockId, praxis_dsl::checked::Location)],
     otherwise: BlockId,
 ) -> Option<(Vec<BlockId>, String)> {
     let mut never = Vec::new();
@@ -157,10 +153,7 @@ fn untaken(
             .iter()
             .map(|branch| branch.0.source())
             .collect();
-        (
-            never,
-            format!("never holds: `{}`", sources.join("`, `")),
-        )
+        (never, format!("never holds: `{}`", sources.join("`, `")))
     })
 }
 
@@ -169,7 +162,12 @@ fn never_run(plan: &mut Plan, block: BlockId) {
     while let Some(id) = open.pop() {
         let block = &mut plan.blocks[id as usize];
         block.never = true;
-        open.extend(block.statements.iter().flat_map(|statement| statement.kind.blocks()));
+        open.extend(
+            block
+                .statements
+                .iter()
+                .flat_map(|statement| statement.kind.blocks()),
+        );
     }
 }
 

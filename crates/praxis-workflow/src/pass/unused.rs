@@ -25,7 +25,12 @@ pub(super) fn find(plan: &mut Plan) {
             };
             let step = plan.step(index);
             let needless = step.bind.is_none_or(|slot| !used[slot as usize]);
-            if step.class == EffectClass::Pure && step.total && step.twin.is_none() && !step.shared && needless {
+            if step.class == EffectClass::Pure
+                && step.total
+                && step.twin.is_none()
+                && !step.shared
+                && needless
+            {
                 unused.push(index);
             }
         }

@@ -24,10 +24,7 @@ pub(super) struct Shared {
 impl Driver<'_> {
     /// The twin of a step, where its result may be taken over.
     pub(super) fn twin(&self, step: StepIndex) -> Option<Twin> {
-        self.plan
-            .step(step)
-            .twin
-            .filter(|_| self.options.optimize)
+        self.plan.step(step).twin.filter(|_| self.options.optimize)
     }
 
     /// Keeps how a step came by its result, for those that will take it over.

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::executor::CacheUse;
 use crate::plan::{BlockId, Statement, StatementKind};
-use crate::report::{CacheCounts, Failure, RunReport, RunStatus, StepReport, StepStatus, Timing};
+use crate::report::{
+    CacheCounts, ElidedStep, Failure, RunReport, RunStatus, StepReport, StepStatus, Timing,
+};
 
 use super::Driver;
 use super::open::extended;
@@ -190,6 +192,13 @@ impl<'a> Driver<'a> {
             }
         };
         let work_ms = steps.iter().fold(0.0, |sum, step| sum + step.duration_ms);
+        let elided = steps.iter().filter_map(|step| {
+            Some(ElidedStep {
+                step: step.id.clone(),
+                why: step.elided.clone()?,
+            })
+        });
+        let elided = elided.collect();
         RunReport {
             run_id: self.id.as_str().to_owned(),
             workflow: self.plan.name.clone(),
@@ -200,6 +209,7 @@ impl<'a> Driver<'a> {
                 makespan_ms: milliseconds(makespan),
                 critical_path_ms: milliseconds(self.reach),
                 work_ms: (work_ms * 1000.0).round() / 1000.0,
+                elided,
             },
             cache,
             steps,

@@ -34,8 +34,17 @@ struct Place {
     depth: u32,
 }
 
-/// The program of a seed; `ordered`, without blocks whose children have no order.
-pub(crate) fn generate(seed: u64, ordered: bool) -> CheckedProgram {
+/// The program of a seed.
+pub(crate) fn generate(seed: u64) -> CheckedProgram {
+    program(seed, false)
+}
+
+/// The program of a seed in which everything has an order: nothing is in parallel.
+pub(crate) fn generate_ordered(seed: u64) -> CheckedProgram {
+    program(seed, true)
+}
+
+fn program(seed: u64, ordered: bool) -> CheckedProgram {
     let mut random = fastrand::Rng::with_seed(seed);
     let budget = random.u32(1..24);
     let mut generator = Generator {

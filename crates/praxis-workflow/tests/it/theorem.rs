@@ -10,7 +10,7 @@ use praxis_workflow::{
 };
 use tokio::runtime::Runtime;
 
-use crate::program::{generate, text};
+use crate::program::{generate, generate_ordered, text};
 use crate::world::{World, effects};
 
 /// What must be the same: everything but timings, the run's id, and how a step that was left out
@@ -81,7 +81,7 @@ fn difference(
     seed: u64,
     declared: &HashMap<String, ToolEffects>,
 ) -> Option<String> {
-    let program = generate(seed, false);
+    let program = generate(seed);
     let plan = lower(&program, &effects()).expect("generated programs have no circles");
     let believed = lower(&program, declared).ok()?;
     let remembers = seed % 2 == 0;
@@ -133,7 +133,7 @@ fn check(runtime: &Runtime, seed: u64) {
 
 /// A run that is cancelled at any moment has changed the world as far as some line, and no further.
 fn check_cancelled(runtime: &Runtime, seed: u64) {
-    let program = generate(seed, true);
+    let program = generate_ordered(seed);
     let plan = lower(&program, &effects()).expect("generated programs have no circles");
     runtime.block_on(async {
         let first = World::new(0);
@@ -223,6 +223,10 @@ fn a_broken_rule_is_noticed() {
         "external",
         ToolEffects::reads(&["arg0"]),
     );
-    noticed("a read that is left out", "read", ToolEffects::pure().total());
+    noticed(
+        "a read that is left out",
+        "read",
+        ToolEffects::pure().total(),
+    );
     noticed("a write that is merged", "write", ToolEffects::pure());
 }
