@@ -76,7 +76,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         .flat_map(|package| package.benches.iter().map(String::as_str))
         .collect();
     let wanted: Vec<&str> = match options.bench {
-        Some(name) if benches.contains(&name) => vec![name],
+        // `cache` is also `cache_memory`: what cannot be measured in one process.
+        Some(name) if benches.contains(&name) => benches
+            .into_iter()
+            .filter(|bench| {
+                let rest = bench.strip_prefix(name);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+            })
+            .collect(),
         Some(name) => return Ok(command_line::unknown("bench", name, &benches)),
         None => benches,
     };

@@ -93,22 +93,6 @@ pub(crate) struct State {
     pub(crate) state: Option<PathBuf>,
 }
 
-impl State {
-    /// The folder for what only helps and is never needed: the one that was told, else
-    /// `$XDG_STATE_HOME/praxis`, else `~/.local/state/praxis`. None without a home.
-    pub(crate) fn folder(&self) -> Option<PathBuf> {
-        let absolute = |name: &str| {
-            let value = std::env::var_os(name).map(PathBuf::from);
-            value.filter(|path| path.is_absolute())
-        };
-        let home = || Some(absolute("HOME")?.join(".local/state"));
-        self.state.clone().or_else(|| {
-            let base = absolute("XDG_STATE_HOME").or_else(home)?;
-            Some(base.join("praxis"))
-        })
-    }
-}
-
 /// Where tools come from and what they may reach.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
@@ -238,7 +222,7 @@ pub(crate) enum CacheCommand {
     },
     /// Forget what is remembered.
     Clear {
-        /// The tool whose results to forget; unset, all are.
+        /// The tool whose results to forget, or a pattern with `*` and `?`; unset, all are.
         #[arg(long, value_name = "C")]
         category: Option<String>,
         #[command(flatten)]
@@ -246,7 +230,7 @@ pub(crate) enum CacheCommand {
     },
     /// Say why a result may be used again, or may not.
     Explain {
-        /// The beginning of a key, or the name of a tool.
+        /// The beginning of a key, or the name of a tool or a pattern with `*` and `?`.
         key: String,
         /// The folder that file tools are confined to.
         #[arg(long, value_name = "DIR", default_value = ".")]

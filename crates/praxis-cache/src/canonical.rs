@@ -56,29 +56,59 @@ impl Scratch {
         prefix: &[u8],
         map: &Map<String, Value>,
     ) -> Result<&[u8], ErrorKind> {
+        self.fill(prefix, MAX_KEY_BYTES, |out, at, form| {
+            object(out, at, map, 0, form)
+        })
+    }
+
+    #[inline(always)]
+    fn fill(
+        &mut self,
+        prefix: &[u8],
+        most: usize,
+        write: impl Fn(&mut [u8], usize, Form) -> Written,
+    ) -> Result<&[u8], ErrorKind> {
         let form = *FORM;
         loop {
             let written = match self.0.get_mut(..prefix.len()) {
                 Some(start) => {
                     start.copy_from_slice(prefix);
-                    object(&mut self.0, prefix.len(), map, 0, form)
+                    write(&mut self.0, prefix.len(), form)
                 }
                 None => Err(Stop::Full),
             };
             match written {
-                Ok(end) if end <= MAX_KEY_BYTES => return Ok(&self.0[..end]),
+                Ok(end) if end <= most => return Ok(&self.0[..end]),
                 Err(Stop::TooDeep) => return Err(ErrorKind::TooDeep),
-                Err(Stop::Full) if self.0.len() < MAX_KEY_BYTES + STRIDE => self.grow(),
+                Err(Stop::Full) if self.0.len() < most + STRIDE => self.grow(most),
                 Ok(_) | Err(Stop::Full) => return Err(ErrorKind::TooLong),
             }
         }
     }
 
     #[cold]
-    fn grow(&mut self) {
-        let room = (4 * self.0.len()).clamp(1024, MAX_KEY_BYTES + STRIDE);
+    fn grow(&mut self, most: usize) {
+        let room = (4 * self.0.len()).clamp(1024, most + STRIDE);
         self.0.resize(room, 0);
     }
+}
+
+/// `prefix` and the canonical form of any value; `None` if it nests too deep or is too long.
+#[cfg(feature = "disk")]
+pub(crate) fn encode(prefix: &[u8], value: &Value) -> Option<Vec<u8>> {
+    const MOST_BYTES: usize = 1 << 30;
+    let mut scratch = Scratch::new();
+    let write = |out: &mut [u8], at, form| self::value(out, at, value, 0, form);
+    let length = scratch.fill(prefix, MOST_BYTES, write).ok()?.len();
+    scratch.0.truncate(length);
+    Some(scratch.0)
+}
+
+/// The value that `bytes` are the canonical form of; `None` if they are not laid out as one.
+#[cfg(feature = "disk")]
+pub(crate) fn decode(mut bytes: &[u8]) -> Option<Value> {
+    let value = read_value(&mut bytes, 0)?;
+    bytes.is_empty().then_some(value)
 }
 
 /// Why the writing stopped.

@@ -2,6 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// How far a clock may go backwards before what it stored is held to be of another time.
+pub(crate) const CLOCK_SLACK: Duration = Duration::from_secs(1);
+
 /// The time that entries age by.
 ///
 /// `now` is the time since a moment of the clock's own choosing.

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     TooDeep,
     /// The key would be longer than [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     TooLong,
+    /// A number is NaN or infinite, which JSON cannot hold.
+    NotFinite,
 }
 
 impl Error {
@@ -51,6 +53,10 @@ impl fmt::Display for Error {
                 f,
                 "arguments of tool `{tool}` cannot be a cache key: longer than {} bytes",
                 crate::MAX_KEY_BYTES
+            ),
+            ErrorKind::NotFinite => write!(
+                f,
+                "an argument of tool `{tool}` is no finite number, and JSON holds no other; leave it out or give it as text"
             ),
         }
     }

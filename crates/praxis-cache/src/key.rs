@@ -6,11 +6,11 @@ use std::num::ParseIntError;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-use crate::Error;
 use crate::canonical::{self, Scratch};
+use crate::{Error, ErrorKind};
 
 /// The layout of the key bytes; a change of it must change this, so that stored keys of another layout never match.
 const LAYOUT: u8 = 3;
@@ -250,6 +250,19 @@ impl CacheKeyBuilder {
     /// The tool that the keys are for.
     pub fn tool(&self) -> &str {
         &self.tool
+    }
+
+    /// An argument that is a number, for arguments that are put together in the program.
+    ///
+    /// `serde_json` itself turns NaN and the infinities into null, in silence.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFinite`](crate::ErrorKind::NotFinite): it is one of those.
+    pub fn float(&self, number: f64) -> Result<Value, Error> {
+        Number::from_f64(number)
+            .map(Value::Number)
+            .ok_or_else(|| Error::new(ErrorKind::NotFinite, &self.tool))
     }
 
     /// The key for a call with `arguments`.

@@ -12,6 +12,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, OptionsBuilder, Weighter};
 use serde_json::Value;
 
+use crate::clock::CLOCK_SLACK;
 use crate::entry::weigh_value;
 use crate::stats::{Counter, Looks};
 use crate::{Clock, MonotonicClock};
@@ -167,6 +168,7 @@ impl Equivalent<ItemKey> for Borrowed<'_> {
 struct Item<V> {
     value: Arc<V>,
     category: Arc<Counts>,
+    stored_at: Duration,
     expires_at: Duration,
     weight_bytes: u64,
     retired: AtomicBool,
@@ -239,7 +241,8 @@ impl<V: Weighted> CacheService<V> {
             self.category(category).looks.own().misses.add(1);
             return None;
         };
-        if self.clock.now() < item.expires_at {
+        let now = self.clock.now();
+        if now < item.expires_at && now + CLOCK_SLACK >= item.stored_at {
             item.category.looks.own().hits.add(1);
             return Some(Arc::clone(&item.value));
         }
@@ -275,10 +278,12 @@ impl<V: Weighted> CacheService<V> {
         counters.sets.add(1);
         counters.entries.add(1);
         counters.bytes.add(weight_bytes);
+        let stored_at = self.clock.now();
         let item = Item {
             value: Arc::clone(&value),
             category: counters,
-            expires_at: self.clock.now().saturating_add(ttl),
+            stored_at,
+            expires_at: stored_at.saturating_add(ttl),
             weight_bytes,
             retired: AtomicBool::new(false),
         };

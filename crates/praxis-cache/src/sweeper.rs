@@ -34,7 +34,7 @@ struct Shared {
 }
 
 impl Sweeper {
-    /// Calls `sweep` on `cache` every `interval`; the cache may go at any time.
+    /// Calls `sweep` on `cache` every `interval`, a millisecond at least; the cache may go at any time.
     ///
     /// # Errors
     ///
@@ -45,6 +45,7 @@ impl Sweeper {
         sweep: impl Fn(&C) -> u64 + Send + 'static,
     ) -> io::Result<Self> {
         let cache = Arc::downgrade(cache);
+        let interval = interval.max(Duration::from_millis(1));
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("praxis-cache-sweeper".to_owned());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::clock::CLOCK_SLACK;
 use crate::fill::{Fill, Landing};
 use crate::flight::{Flights, Shared, Turn};
 use crate::index::Index;
@@ -15,9 +16,6 @@ use crate::{
     MonotonicClock, NoVersions, Policy, QuickStore, Resource, RunId, Stats, Store, Version,
     Versions,
 };
-
-/// How far a clock may go backwards before what it stored is held to be of another time.
-const CLOCK_SLACK: Duration = Duration::from_secs(1);
 
 /// Remembers what tools answered, as long as the answer cannot have changed.
 ///

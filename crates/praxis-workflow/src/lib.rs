@@ -72,7 +72,7 @@ pub use observer::{RunEvent, RunObserver};
 pub use pass::{Change, PassName};
 pub use plan::{Plan, PlannedCall};
 pub use report::{
-    CacheCounts, Elided, ElidedStep, Failure, RunReport, RunStatus, StepReport, StepStatus, Timing,
+    CacheCounts, Elided, Failure, RunReport, RunStatus, StepReport, StepStatus, StepTiming, Timing,
 };
 pub use retry::Backoff;
 pub use run::{Run, RunOptions};

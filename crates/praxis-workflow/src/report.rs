@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// How a run went. The field names are stable: others script against them.
+///
+/// What was measured stands under `timing`, here and in each step: the time, and whether a result was remembered.
+/// Two runs of one program over one world differ there and in the run's id only, whatever the cache held and however many steps ran at once.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunReport {
     /// The run's id.
@@ -18,10 +21,8 @@ pub struct RunReport {
     pub error: Option<Failure>,
     /// The steps in program order. A step that never ran stands here once, as skipped.
     pub steps: Vec<StepReport>,
-    /// Where the time went.
+    /// Where the time went, and what the cache saved.
     pub timing: Timing,
-    /// What the cache did.
-    pub cache: CacheCounts,
 }
 
 /// How a run ended.
@@ -47,23 +48,29 @@ pub struct StepReport {
     pub tool: String,
     /// How it ended.
     pub status: StepStatus,
-    /// Whether the result was remembered.
-    pub cached: bool,
-    /// The engine that ran it; null when none did.
-    pub engine: Option<String>,
     /// The agent it was sent to.
     pub agent: Option<String>,
     /// How often it was tried.
     pub attempts: u32,
+    /// Why it failed.
+    pub error: Option<Failure>,
+    /// What was measured of it.
+    pub timing: StepTiming,
+}
+
+/// What was measured of one step.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct StepTiming {
     /// When its first attempt began, in milliseconds since the run's start; null if it never did.
     pub started_ms: Option<f64>,
     /// How long it took over all attempts, in milliseconds.
     pub duration_ms: f64,
-    /// Why it failed.
-    pub error: Option<Failure>,
-    /// Why its tool was not called though it succeeded; null for a step that ran. The document has it
-    /// in [`Timing::elided`], since it tells of how the run went and not of its outcome.
-    #[serde(skip)]
+    /// Whether the result was remembered.
+    pub cached: bool,
+    /// The engine that ran it; null when none did.
+    pub engine: Option<String>,
+    /// Why its tool was not called though it succeeded; absent for a step that ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub elided: Option<Elided>,
 }
 
@@ -108,8 +115,8 @@ pub struct Failure {
     pub column: Option<u32>,
 }
 
-/// Where the time went, in milliseconds.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+/// Where the time went, in milliseconds, and what the cache saved.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Timing {
     /// From the run's start to its end.
     pub makespan_ms: f64,
@@ -117,19 +124,8 @@ pub struct Timing {
     pub critical_path_ms: f64,
     /// All steps' durations added up.
     pub work_ms: f64,
-    /// The steps whose tool was not called though they succeeded, and why; absent where there are none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub elided: Vec<ElidedStep>,
-}
-
-/// A step that an optimised run did without.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ElidedStep {
-    /// The step's id.
-    pub step: String,
-    /// Why.
-    #[serde(flatten)]
-    pub why: Elided,
+    /// What the cache did.
+    pub cache: CacheCounts,
 }
 
 /// What the cache did.

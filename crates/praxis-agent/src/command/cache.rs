@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use praxis_cache::{
-    DiskError, DiskErrorKind, DiskStore, Entry, FileVersions, KeyRef, LayeredStore, QuickStore,
-    Store, ToolCache, WallClock,
+    DiskError, DiskErrorKind, DiskStore, Entry, FileVersions, KeyRef, LayeredStore, Pattern,
+    QuickStore, Store, ToolCache, WallClock,
 };
 use serde_json::{Value, json};
 
@@ -31,16 +31,18 @@ pub(crate) fn open(state: &State) -> (ToolCache, Option<DiskStore>) {
     let cache = ToolCache::builder()
         .max_bytes(MEMORY_BYTES)
         .clock(WallClock::default());
-    let Some(folder) = &state.state else {
-        return (cache.store(memory).build(), None);
-    };
-    match DiskStore::open(file(folder), DISK_BYTES, |text| tracing::warn!("{text}")) {
+    let opened = state.folder().map_err(|stop| stop.message);
+    let opened = opened.and_then(|folder| {
+        DiskStore::open(file(&folder), DISK_BYTES, |text| tracing::warn!("{text}"))
+            .map_err(|error| error.to_string())
+    });
+    match opened {
         Ok(disk) => {
             let layered = LayeredStore::new(memory, disk.clone());
             (cache.store(layered).build(), Some(disk))
         }
-        Err(error) => {
-            tracing::warn!("{error}; results are remembered in this run only");
+        Err(why) => {
+            tracing::warn!("{why}; results are remembered in this run only");
             (cache.store(memory).build(), None)
         }
     }
@@ -56,12 +58,7 @@ pub(crate) fn cache(arguments: &Cache) -> Result<Exit, Stop> {
 
 /// The store that is there already; none where nothing was ever remembered.
 fn existing(state: &State) -> Result<(PathBuf, Option<DiskStore>), Stop> {
-    let Some(folder) = &state.state else {
-        let mut stop = Stop::new(Exit::Mistake, "which folder holds what is remembered?");
-        stop.help = Some("name the one that was given to `praxis run` as `--state DIR`".to_owned());
-        return Err(stop);
-    };
-    let path = file(folder);
+    let path = file(&state.folder()?);
     if !path.exists() {
         return Ok((path, None));
     }
@@ -138,10 +135,13 @@ fn stats(state: &State, as_json: bool) -> Result<Exit, Stop> {
 
 fn clear(category: Option<&str>, state: &State) -> Result<Exit, Stop> {
     let (_, disk) = existing(state)?;
+    let wanted = category.map(Pattern::new);
     let mut gone = 0_u64;
     if let Some(disk) = disk {
         disk.retain(&mut |entry| {
-            let kept = category.is_some_and(|category| entry.key().tool() != category);
+            let kept = wanted
+                .as_ref()
+                .is_some_and(|wanted| !wanted.matches(entry.key().tool()));
             gone += u64::from(!kept);
             kept
         });
@@ -157,8 +157,9 @@ fn explain(wanted: &str, root: &Path, state: &State) -> Result<Exit, Stop> {
     let told = disk.map_or_else(Vec::new, |disk| {
         let cache = ToolCache::builder().clock(WallClock::default());
         let cache = cache.store(disk).build();
+        let (pattern, digits) = (Pattern::new(wanted), wanted.to_lowercase());
         let matches = |key: KeyRef<'_>| {
-            key.tool() == wanted || key.id().to_string().starts_with(&wanted.to_lowercase())
+            pattern.matches(key.tool()) || key.id().to_string().starts_with(&digits)
         };
         cache.explain_all(matches, &FileVersions::new(&root))
     });

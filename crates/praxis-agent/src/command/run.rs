@@ -325,8 +325,8 @@ fn text(report: &RunReport) -> String {
             parts.push(format!("{} {word}", count(status)));
         }
     }
-    if report.cache.hits > 0 {
-        parts.push(format!("{} from the cache", report.cache.hits));
+    if report.timing.cache.hits > 0 {
+        parts.push(format!("{} from the cache", report.timing.cache.hits));
     }
     let timing = &report.timing;
     let name = report.workflow.as_deref().unwrap_or("workflow");
@@ -367,15 +367,15 @@ fn detail(step: &StepReport) -> String {
     if step.status == StepStatus::Skipped {
         return format!("line {}", step.line);
     }
-    let mut detail = format!("line {}, {:.1} ms", step.line, step.duration_ms);
-    match &step.elided {
+    let mut detail = format!("line {}, {:.1} ms", step.line, step.timing.duration_ms);
+    match &step.timing.elided {
         Some(Elided::Merged { with }) => {
             let _ = write!(detail, ", as {with}");
         }
         Some(_) => detail.push_str(", not needed"),
         None => {}
     }
-    if step.cached && step.elided.is_none() {
+    if step.timing.cached && step.timing.elided.is_none() {
         detail.push_str(", from the cache");
     }
     if step.attempts > 1 {

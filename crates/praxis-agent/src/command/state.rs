@@ -53,7 +53,10 @@ mod tests {
     #[test]
     #[cfg(unix)]
     fn the_state_folder_is_where_the_specification_says() {
-        check(&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")], Some("/s/praxis"));
+        check(
+            &[("XDG_STATE_HOME", "/s"), ("HOME", "/h")],
+            Some("/s/praxis"),
+        );
         let home = Some("/h/.local/state/praxis");
         check(&[("HOME", "/h")], home);
         check(&[("XDG_STATE_HOME", "s"), ("HOME", "/h")], home);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::shell::{Place, Ran};
+use crate::shell::{Place, without_measurements};
 
 const PROGRAM: &str =
     "LET t = CALL read_file a.txt\nLET n = CALL word_count --text $t\nRETURN $t\n";
@@ -21,7 +21,7 @@ fn run(place: &Place, program: &str, more: &[&str]) -> Value {
 }
 
 fn hits(report: &Value) -> &Value {
-    &report["cache"]["hits"]
+    &report["timing"]["cache"]["hits"]
 }
 
 #[test]
@@ -126,15 +126,92 @@ fn a_state_that_cannot_be_used_is_said_once_and_fails_nothing() {
 }
 
 #[test]
-fn nothing_outlives_a_run_that_was_given_no_folder() {
+fn what_is_remembered_stands_in_the_state_folder_unless_told() {
     let place = Place::new(&[("a.txt", "one")]);
     settle();
-    for _ in 0..2 {
-        let report = place.run(PROGRAM, &["--json"]).exits(0).json();
-        assert_eq!(report["cache"]["hits"], 0, "{report:#}");
+    let run = |more: &[&str]| {
+        let arguments = [&["--json"], more].concat();
+        place.run(PROGRAM, &arguments).exits(0).json()
+    };
+    assert_eq!(*hits(&run(&["--no-cache"])), 0);
+    assert!(!place.state().join("praxis").exists(), "it was told not to");
+    assert_eq!((hits(&run(&[])), hits(&run(&[]))), (&json!(0), &json!(2)));
+    assert!(place.state().join("praxis/cache.redb").exists());
+    assert_eq!(*hits(&run(&["--state", "another"])), 0);
+    let stats = place.praxis(&["cache", "stats", "--json"]).exits(0).json();
+    assert_eq!(stats["entries"], 2);
+    let home = || {
+        let mut command = place.command(&["cache", "stats", "--json"]);
+        command.env_remove("XDG_STATE_HOME");
+        command
+    };
+    let told = home().env("HOME", "/nowhere").output().unwrap();
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["path"], "/nowhere/.local/state/praxis/cache.redb");
+    let refused = home().output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--state"));
+}
+
+#[test]
+fn without_a_place_for_state_a_run_says_so_once_and_goes_on() {
+    let place = Place::new(&[("a.txt", "one")]);
+    let program = place.write("p.praxis", PROGRAM.as_bytes());
+    let check = |variables: &[(&str, &str)], expect: &str| {
+        let mut command = place.command(&["run", program.to_str().unwrap()]);
+        command.env_remove("XDG_STATE_HOME");
+        command.envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains(expect) && said.lines().count() == 1, "{said}");
+    };
+    check(&[], "HOME");
+    check(&[("HOME", "here"), ("XDG_STATE_HOME", "there")], "HOME");
+    // A folder that not even root can write to.
+    if cfg!(target_os = "linux") {
+        check(&[("XDG_STATE_HOME", "/sys")], "/sys/praxis");
     }
-    let ran: Ran = place.praxis(&["cache", "stats"]).exits(2);
-    ran.says(&["--state"]);
+}
+
+/// The report is of what happened; whether it was remembered is a measurement.
+#[test]
+fn cold_and_warm_runs_report_the_same_but_for_measurements() {
+    let place = Place::new(&[("a.txt", "one"), ("b.txt", "two words")]);
+    place.tool("answer", "effects: pure\n", "echo 42");
+    let program = "\
+LET files = CALL list_files . --pattern *.txt
+LET a = CALL answer
+FOR f IN $files
+  LET t = CALL read_file $f
+  LET n = CALL word_count --text $t
+END_FOR
+LET again = CALL read_file a.txt
+LET gone = CALL read_file nowhere.txt
+CALL word_count --text never
+";
+    settle();
+    let run = |more: &[&str]| {
+        let arguments = [&["--json", "--tools", "tools"], more].concat();
+        let report = place.run(program, &arguments).exits(1).json();
+        (
+            hits(&report).as_u64().unwrap(),
+            without_measurements(report),
+        )
+    };
+    let (cold_hits, cold) = run(&[]);
+    let (warm_hits, warm) = run(&[]);
+    assert!(warm_hits > cold_hits + 3, "{cold_hits}, then {warm_hits}");
+    assert_eq!(warm, cold);
+    for mode in [
+        &["--no-optimize"][..],
+        &["--no-cache"],
+        &["--no-cache", "--no-optimize"],
+        &["--state", "another", "--no-optimize"],
+        &["--jobs", "1"],
+    ] {
+        assert_eq!(run(mode).1, cold, "{mode:?}");
+    }
 }
 
 #[test]
@@ -164,7 +241,9 @@ fn the_cache_is_shown_explained_and_cleared() {
     let told = cache(&["explain", "read_file"]).exits(0).stdout;
     assert!(told.contains("a.txt changed"), "{told}");
     cache(&["explain", "nothing"]).exits(3).says(&["`nothing`"]);
-    let cleared = cache(&["clear", "--category", "read_file"]).exits(0).stdout;
+    let told = cache(&["explain", "w*count"]).exits(0).stdout;
+    assert!(told.contains("word_count {"), "{told}");
+    let cleared = cache(&["clear", "--category", "read_*"]).exits(0).stdout;
     assert_eq!(cleared, "forgot 1 results\n");
     assert_eq!(cache(&["stats", "--json"]).exits(0).json()["entries"], 1);
     cache(&["clear"]).exits(0);

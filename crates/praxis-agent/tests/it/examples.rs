@@ -56,9 +56,9 @@ fn the_corpus_report_is_written() {
         .count();
     assert!(ran >= 20, "{ran} steps ran");
     assert!(
-        report["cache"]["hits"].as_u64().unwrap() >= 1,
+        report["timing"]["cache"]["hits"].as_u64().unwrap() >= 1,
         "{}",
-        report["cache"]
+        report["timing"]["cache"]
     );
     let written: Value =
         serde_json::from_str(&place.read("out/corpus_report/report.json")).unwrap();
@@ -104,6 +104,6 @@ fn a_tool_of_ones_own_runs() {
             .as_array()
             .unwrap()
             .iter()
-            .any(|step| step["engine"] == "local")
+            .any(|step| step["timing"]["engine"] == "local")
     );
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::shell::Place;
+use crate::shell::{Place, without_measurements};
 
 #[test]
 fn the_report_has_the_documented_fields_and_nothing_else_is_printed() {
@@ -22,23 +22,27 @@ fn the_report_has_the_documented_fields_and_nothing_else_is_printed() {
     };
     assert_eq!(
         keys(&report),
-        "cache error output run_id status steps timing workflow"
+        "error output run_id status steps timing workflow"
     );
     assert_eq!(
         keys(&report["steps"][0]),
-        "agent attempts cached duration_ms engine error id line started_ms status tool"
+        "agent attempts error id line status timing tool"
+    );
+    assert_eq!(
+        keys(&report["steps"][0]["timing"]),
+        "cached duration_ms engine started_ms"
     );
     assert_eq!(
         keys(&report["timing"]),
-        "critical_path_ms makespan_ms work_ms"
+        "cache critical_path_ms makespan_ms work_ms"
     );
-    assert_eq!(report["cache"], json!({ "hits": 0, "misses": 2 }));
+    assert_eq!(report["timing"]["cache"], json!({ "hits": 0, "misses": 2 }));
     assert_eq!(report["workflow"], "w");
     assert_eq!(report["status"], "succeeded");
     assert_eq!(report["output"], 2);
     assert_eq!(report["error"], Value::Null);
     assert_eq!(report["steps"][1]["line"], 3);
-    assert_eq!(report["steps"][1]["engine"], "native");
+    assert_eq!(report["steps"][1]["timing"]["engine"], "native");
 }
 
 #[test]
@@ -59,7 +63,7 @@ fn steps_overlap_unless_told_not_to() {
             .collect();
         place.run(program, &arguments).exits(0).json()
     };
-    let (both, one) = (run(&[]), run(&["--no-optimize"]));
+    let (both, one) = (run(&["--no-cache"]), run(&["--no-cache", "--no-optimize"]));
     assert_eq!(both["output"], "123");
     assert_eq!(one["output"], "123");
     let ratio = |report: &Value| {
@@ -90,14 +94,7 @@ CALL write_file never.txt no
 ";
     let stripped = |mode: &[&str]| {
         let arguments: Vec<&str> = ["--json"].iter().chain(mode).copied().collect();
-        let mut report = place.run(program, &arguments).exits(1).json();
-        report["run_id"] = Value::Null;
-        report["timing"] = Value::Null;
-        for step in report["steps"].as_array_mut().unwrap() {
-            step["started_ms"] = Value::Null;
-            step["duration_ms"] = Value::Null;
-        }
-        report
+        without_measurements(place.run(program, &arguments).exits(1).json())
     };
     let (optimised, in_order) = (stripped(&[]), stripped(&["--no-optimize"]));
     assert_eq!(optimised, in_order);
@@ -127,7 +124,7 @@ RETURN \"${one} ${two} ${three}\"
         .as_array()
         .unwrap()
         .iter()
-        .map(|step| &step["cached"])
+        .map(|step| &step["timing"]["cached"])
         .collect();
     assert_eq!(cached, [false, true, false, false]);
     std::fs::write(place.path().join("a.txt"), "old").unwrap();
@@ -135,7 +132,7 @@ RETURN \"${one} ${two} ${three}\"
         .run(program, &["--json", "--no-cache"])
         .exits(0)
         .json();
-    assert_eq!(report["cache"], json!({ "hits": 0, "misses": 0 }));
+    assert_eq!(report["timing"]["cache"], json!({ "hits": 0, "misses": 0 }));
 }
 
 #[test]
@@ -153,7 +150,7 @@ fn an_edited_program_of_a_tool_is_a_miss() {
         .exits(0)
         .json();
     assert_eq!(report["output"], "112");
-    assert_eq!(report["cache"]["hits"], 1);
+    assert_eq!(report["timing"]["cache"]["hits"], 1);
 }
 
 #[test]
@@ -294,13 +291,16 @@ RETURN \"${t} ${u}\"
 fn the_first_in_program_order_counts_as_the_one_that_computed() {
     let place = Place::new(&[]);
     let program = "FOR n IN [1,2,3]\n  LET a = CALL calculator 1+1\nEND_FOR\n";
-    for mode in [&["--json"][..], &["--json", "--no-optimize"]] {
+    for mode in [
+        &["--json", "--state", "one"][..],
+        &["--json", "--state", "two", "--no-optimize"],
+    ] {
         let report = place.run(program, mode).exits(0).json();
         let steps = report["steps"].as_array().unwrap();
-        let cached: Vec<&Value> = steps.iter().map(|step| &step["cached"]).collect();
+        let cached: Vec<&Value> = steps.iter().map(|step| &step["timing"]["cached"]).collect();
         assert_eq!(cached, [false, true, true], "{report:#}");
         assert_eq!(
-            (&steps[0]["engine"], &steps[1]["engine"]),
+            (&steps[0]["timing"]["engine"], &steps[1]["timing"]["engine"]),
             (&json!("native"), &Value::Null)
         );
     }

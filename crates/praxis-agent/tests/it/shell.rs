@@ -47,15 +47,32 @@ impl Ran {
     }
 }
 
-/// A folder with files, and the program to run in it.
+/// A report without the run's id and what was measured: what must be equal in every mode, cold or warm.
+pub(crate) fn without_measurements(mut report: Value) -> Value {
+    let drop_of = |value: &mut Value, names: &[&str]| {
+        let fields = value.as_object_mut().unwrap();
+        for name in names {
+            fields.remove(*name).unwrap();
+        }
+    };
+    drop_of(&mut report, &["run_id", "timing"]);
+    for step in report["steps"].as_array_mut().unwrap() {
+        drop_of(step, &["timing"]);
+    }
+    report
+}
+
+/// A folder with files, a folder for state, and the program to run there.
 pub(crate) struct Place {
     folder: TempDir,
+    state: TempDir,
 }
 
 impl Place {
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let place = Self {
             folder: tempfile::tempdir().unwrap(),
+            state: tempfile::tempdir().unwrap(),
         };
         for (name, content) in files {
             place.write(name, content.as_bytes());
@@ -65,6 +82,11 @@ impl Place {
 
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What `XDG_STATE_HOME` is for the program.
+    pub(crate) fn state(&self) -> &Path {
+        self.state.path()
     }
 
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> PathBuf {
@@ -95,7 +117,7 @@ impl Place {
             .env_remove("RUST_LOG")
             // Nothing is to be left in, or found in, the folder of whoever runs the tests.
             .env_remove("HOME")
-            .env_remove("XDG_STATE_HOME")
+            .env("XDG_STATE_HOME", self.state())
             .stdin(Stdio::null());
         command
     }

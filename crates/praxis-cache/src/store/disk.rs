@@ -2,6 +2,7 @@
 
 mod file;
 mod record;
+mod unsynced;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,11 +24,13 @@ const MOST_WAITING_BYTES: u64 = 64 << 20;
 ///
 /// - Writing is done by a thread of its own: an insert costs a place in a list, and [`settle`](Store::settle) waits until all is on disk.
 ///   A process that is killed loses what was inserted in the last moments; the file stays whole.
+///   The disk is not waited for: if the whole system crashes, the file may be damaged.
 /// - The records weigh at most `max_bytes` together, the oldest going first. The file is larger by the free pages that the database keeps.
 /// - One process has the file at a time.
+/// - A file of an older version is begun anew.
 /// - A damaged file is set aside under another name and a new one begun; a damaged record is dropped. The caller's `warn` is told once.
 /// - When reading or writing fails, for a full disk or any other reason, the store holds nothing from then on, and `warn` is told once.
-/// - What holds within one run only, and values nested deeper than 120 levels, are not written.
+/// - What holds within one run only, values nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH) levels, and that there was no answer, are not written.
 ///
 /// Times are those of the cache's clock, so that cache needs one that goes on across processes: [`WallClock`](crate::WallClock).
 /// Clones share the store; the last one to go waits for the writing.
@@ -150,6 +153,10 @@ fn open(path: &Path, warn: &dyn Fn(&str)) -> Result<File, Failure> {
                 path.display(),
                 aside.display()
             ));
+            File::open(path)
+        }
+        Err(Failure::Older) => {
+            std::fs::remove_file(path).map_err(|error| Failure::Io(error.into()))?;
             File::open(path)
         }
         opened => opened,
@@ -323,7 +330,7 @@ impl DiskError {
         let (kind, source) = match failure {
             Failure::InUse => (DiskErrorKind::InUse, None),
             Failure::Newer => (DiskErrorKind::Newer, None),
-            Failure::Damaged => (DiskErrorKind::Unusable, None),
+            Failure::Older | Failure::Damaged => (DiskErrorKind::Unusable, None),
             Failure::Io(source) => (DiskErrorKind::Unusable, Some(source)),
         };
         Self {

@@ -237,26 +237,32 @@ fn a_flipped_byte_costs_a_miss_at_most() {
     }
 }
 
+fn set_format(disk: &Disk, format: u64) {
+    let database = redb::Database::open(disk.path()).unwrap();
+    let write = database.begin_write().unwrap();
+    let meta = redb::TableDefinition::<&str, u64>::new("meta");
+    let mut table = write.open_table(meta).unwrap();
+    table.insert("format", format).unwrap();
+    drop(table);
+    write.commit().unwrap();
+}
+
 #[test]
 fn a_store_that_cannot_be_opened_says_why() {
     let disk = Disk::new();
     let store = disk.store(1 << 20);
     assert_eq!(disk.refused(), DiskErrorKind::InUse);
     drop(store);
-    {
-        let database = redb::Database::open(disk.path()).unwrap();
-        let write = database.begin_write().unwrap();
-        let meta = redb::TableDefinition::<&str, u64>::new("meta");
-        write
-            .open_table(meta)
-            .unwrap()
-            .insert("format", 99)
-            .unwrap();
-        write.commit().unwrap();
-    }
+    set_format(&disk, 99);
     assert_eq!(disk.refused(), DiskErrorKind::Newer);
     // And it is left to the version that wrote it.
     assert_eq!(disk.refused(), DiskErrorKind::Newer);
+    set_format(&disk, 1);
+    assert_eq!(disk.store(1 << 20).bytes(), 0);
+    assert!(
+        disk.said.lock().is_empty(),
+        "an older one is nothing to tell of"
+    );
     let disk = Disk::new();
     std::fs::write(disk.folder.path().join("state"), "a file, not a folder").unwrap();
     assert_eq!(disk.refused(), DiskErrorKind::Unusable);

@@ -1,9 +1,10 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use praxis_cache::{
-    CacheKeyBuilder, Entry, ErrorKind, KeyId, ManualClock, MapStore, MemoryVersions, NoVersions,
-    Pattern, Policy, Resource, RunId, Store, ToolCache,
+    CacheKeyBuilder, CacheService, Clock, Entry, ErrorKind, KeyId, ManualClock, MapStore,
+    MemoryVersions, NoVersions, Pattern, Policy, Resource, RunId, Store, ToolCache,
 };
 use serde_json::json;
 
@@ -62,6 +63,52 @@ fn ttl_of_the_cache_and_of_the_policy() {
     );
     let stats = cache.stats();
     assert_eq!((stats.expired, stats.entries, stats.evictions), (2, 1, 0));
+}
+
+/// A clock that is set by hand, backwards too.
+#[derive(Clone, Default)]
+struct Watch(Arc<AtomicU64>);
+
+impl Clock for Watch {
+    fn now(&self) -> Duration {
+        Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn a_clock_that_goes_backwards_costs_a_miss() {
+    let watch = Watch::default();
+    let cache = ToolCache::builder().clock(watch.clone()).build();
+    let policy = Policy::pure(RunId::unique());
+    let at = |seconds| watch.0.store(seconds, Ordering::SeqCst);
+    let found = || find(&cache, &key("a"), &policy, &NoVersions).is_some();
+    at(1_000);
+    put(&cache, &key("a"), &policy, &NoVersions, 1);
+    at(999);
+    assert!(found(), "a second is forgiven");
+    at(998);
+    assert!(!found());
+    at(1_000);
+    assert!(!found(), "it was dropped");
+    let service = CacheService::with_clock(1 << 20, Duration::from_secs(300), watch.clone());
+    service.set("a", "k", String::new());
+    at(100);
+    assert!(service.get("a", "k").is_none());
+}
+
+#[test]
+fn numbers_that_json_cannot_hold_are_refused() {
+    let tool = CacheKeyBuilder::new("zoom");
+    assert_eq!(tool.float(-0.5).unwrap(), json!(-0.5));
+    for (number, name) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+        let error = tool.float(number).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFinite);
+        let text = error.to_string();
+        assert!(
+            text.contains("`zoom`") && text.contains("JSON"),
+            "{name}: {text}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -65,11 +65,11 @@ impl LearnedCosts {
     pub fn learn(&mut self, report: &RunReport) {
         for step in &report.steps {
             let ran = step.status == StepStatus::Succeeded
-                && !step.cached
-                && step.elided.is_none()
+                && !step.timing.cached
+                && step.timing.elided.is_none()
                 && step.attempts == 1;
             if ran {
-                let duration = Duration::from_secs_f64(step.duration_ms.max(0.0) / 1000.0);
+                let duration = Duration::from_secs_f64(step.timing.duration_ms.max(0.0) / 1000.0);
                 self.observe(&step.tool, duration);
             }
         }

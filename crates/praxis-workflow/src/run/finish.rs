@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::executor::CacheUse;
 use crate::plan::{BlockId, Statement, StatementKind};
 use crate::report::{
-    CacheCounts, ElidedStep, Failure, RunReport, RunStatus, StepReport, StepStatus, Timing,
+    CacheCounts, Failure, RunReport, RunStatus, StepReport, StepStatus, StepTiming, Timing,
 };
 
 use super::Driver;
@@ -191,14 +191,7 @@ impl<'a> Driver<'a> {
                 (RunStatus::Cancelled, Value::Null, Some(failure))
             }
         };
-        let work_ms = steps.iter().fold(0.0, |sum, step| sum + step.duration_ms);
-        let elided = steps.iter().filter_map(|step| {
-            Some(ElidedStep {
-                step: step.id.clone(),
-                why: step.elided.clone()?,
-            })
-        });
-        let elided = elided.collect();
+        let work_ms = steps.iter().fold(0.0, |sum, step| sum + step.timing.duration_ms);
         RunReport {
             run_id: self.id.as_str().to_owned(),
             workflow: self.plan.name.clone(),
@@ -209,9 +202,8 @@ impl<'a> Driver<'a> {
                 makespan_ms: milliseconds(makespan),
                 critical_path_ms: milliseconds(self.reach),
                 work_ms: (work_ms * 1000.0).round() / 1000.0,
-                elided,
+                cache,
             },
-            cache,
             steps,
         }
     }
@@ -223,14 +215,16 @@ impl<'a> Driver<'a> {
             line: step.location.line,
             tool: step.tool.to_string(),
             status: row.status.unwrap_or(StepStatus::Skipped),
-            cached: row.cache == CacheUse::Hit,
-            engine: row.engine.as_deref().map(str::to_owned),
             agent: step.agent.as_deref().map(str::to_owned),
             attempts: row.attempts,
-            started_ms: row.started.map(milliseconds),
-            duration_ms: milliseconds(row.duration),
             error: row.error,
-            elided: row.elided,
+            timing: StepTiming {
+                started_ms: row.started.map(milliseconds),
+                duration_ms: milliseconds(row.duration),
+                cached: row.cache == CacheUse::Hit,
+                engine: row.engine.as_deref().map(str::to_owned),
+                elided: row.elided,
+            },
         }
     }
 }

@@ -333,6 +333,7 @@ LET c = CALL read --path slow/below --ms 10 @id=below
             .iter()
             .find(|step| step.id == id)
             .unwrap()
+            .timing
             .started_ms
             .unwrap()
     };

@@ -89,15 +89,15 @@ fn what_is_left_out_reads_as_if_it_had_run() {
     let merged = Elided::Merged {
         with: "s1".to_owned(),
     };
-    let elided: Vec<Option<Elided>> = found.steps.iter().map(|step| step.elided.clone()).collect();
+    let elided: Vec<Option<Elided>> = found.steps.iter().map(|step| step.timing.elided.clone()).collect();
     let (twin, unused) = (Some(merged), Some(Elided::Unused));
     assert_eq!(elided, [None, twin.clone(), unused, twin.clone(), twin]);
     for (found, expected) in found.steps.iter().zip(&expected.steps) {
         assert_eq!(found.status, expected.status);
-        if found.elided != Some(Elided::Unused) {
+        if found.timing.elided != Some(Elided::Unused) {
             assert_eq!(
-                (found.cached, found.attempts),
-                (expected.cached, expected.attempts)
+                (found.timing.cached, found.attempts),
+                (expected.timing.cached, expected.attempts)
             );
         }
     }

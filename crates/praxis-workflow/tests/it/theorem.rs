@@ -37,7 +37,7 @@ fn outcome(world: &World, report: &RunReport) -> Outcome {
             .clone()
             .map(|step| (step.id.clone(), step.status, step.error.clone()))
             .collect(),
-        came_by: steps.map(|step| (step.attempts, step.cached)).collect(),
+        came_by: steps.map(|step| (step.attempts, step.timing.cached)).collect(),
     }
 }
 
@@ -101,7 +101,7 @@ fn difference(
             let report = run(&believed, &second, options(jobs, window)).await;
             let mut found = outcome(&second, &report);
             let left_out = |step: &praxis_workflow::StepReport| {
-                matches!(step.elided, Some(Elided::Unused))
+                matches!(step.timing.elided, Some(Elided::Unused))
             };
             if report.steps.iter().any(left_out) {
                 for (index, step) in report.steps.iter().enumerate() {

@@ -9,10 +9,11 @@ use redb::{
 };
 
 use super::record;
+use super::unsynced::Unsynced;
 use crate::{Entry, KeyId};
 
 /// The layout of the tables and records; one that is higher is left to the version that wrote it.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// Number in the order of writing, and record.
 const ENTRIES: TableDefinition<'_, u128, (u64, &[u8])> = TableDefinition::new("entries");
@@ -33,6 +34,7 @@ pub(super) struct File {
 pub(super) enum Failure {
     InUse,
     Newer,
+    Older,
     Damaged,
     Io(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -49,8 +51,9 @@ impl File {
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         guarded(|| {
             let mut builder = Database::builder();
+            let builder = builder.set_cache_size(4 << 20);
             let file = Self {
-                database: builder.set_cache_size(4 << 20).create(path)?,
+                database: builder.create_with_backend(Unsynced::open(path)?)?,
             };
             file.begin()?;
             Ok(file)
@@ -70,7 +73,7 @@ impl File {
         match found {
             Some(FORMAT) => return Ok(()),
             Some(format) if format > FORMAT => return Err(Failure::Newer),
-            Some(_) => return Err(Failure::Damaged),
+            Some(_) => return Err(Failure::Older),
             None => {}
         }
         let write = self.database.begin_write()?;

@@ -3,24 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::canonical;
 use crate::entry::Reads;
 use crate::index::Ticket;
 use crate::{Entry, KeyRef, Resource, RunId, Stamp, Version};
-
-/// A value nested deeper could not be read back by `serde_json`.
-const DEEPEST_VALUE: usize = 120;
 
 /// Stands for [`Resource::everything`] where a path's length stands.
 const EVERYTHING: u32 = u32::MAX;
 
 /// The entry as bytes, behind their checksum; `None` for one that is not to outlive the process.
 ///
-/// That is one that holds within its run only, one that says that there is no answer, and one whose value could not be read back.
+/// That is one that holds within its run only, one that says that there is no answer, and one whose value nests too deep or is too long.
 pub(super) fn write(entry: &Entry) -> Option<Vec<u8>> {
-    if entry.is_negative() || depth(entry.value()) > DEEPEST_VALUE {
+    if entry.is_negative() {
         return None;
     }
     let mut out = vec![0; 8];
@@ -39,7 +36,7 @@ pub(super) fn write(entry: &Entry) -> Option<Vec<u8>> {
         out.extend(stamp.0.to_le_bytes());
     }
     section(&mut out, entry.key().as_ref().bytes());
-    serde_json::to_writer(&mut out, &**entry.value()).ok()?;
+    let mut out = canonical::encode(&out, entry.value())?;
     let checksum = xxh3_64(&out[8..]);
     out[..8].copy_from_slice(&checksum.to_le_bytes());
     Some(out)
@@ -66,7 +63,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Entry> {
     }
     let length = u32::from_le_bytes(*take(rest)?);
     let key = KeyRef::from_bytes(bytes_of(rest, length)?)?.to_key();
-    let value: Value = serde_json::from_slice(rest).ok()?;
+    let value = canonical::decode(rest)?;
     let reads = (count > 0).then(|| Reads {
         ticket: Ticket::detached(&key, run, resources),
         versions: versions.into(),
@@ -93,19 +90,4 @@ fn bytes_of<'a>(bytes: &mut &'a [u8], length: u32) -> Option<&'a [u8]> {
     let (first, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
     *bytes = rest;
     Some(first)
-}
-
-/// How deep a value nests, found without recursion.
-fn depth(value: &Value) -> usize {
-    let mut deepest = 0;
-    let mut open = vec![(value, 1)];
-    while let Some((value, level)) = open.pop() {
-        deepest = deepest.max(level);
-        match value {
-            Value::Array(items) => open.extend(items.iter().map(|item| (item, level + 1))),
-            Value::Object(map) => open.extend(map.values().map(|item| (item, level + 1))),
-            _ => {}
-        }
-    }
-    deepest
 }
