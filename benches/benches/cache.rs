@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use praxis_cache::{
-    CacheKey, CacheKeyBuilder, CacheService, DiskStore, Entry, FileVersions, KeyId, MapStore, MokaStore,
-    NoVersions, Policy, QuickStore, Resource, RunId, Store, ToolCache, WallClock,
+    CacheKey, CacheKeyBuilder, CacheService, DiskStore, Entry, FileVersions, KeyId, MapStore,
+    MokaStore, NoVersions, Policy, QuickStore, Resource, RunId, Store, ToolCache, WallClock,
 };
 use serde_json::{Map, Value, json};
 
@@ -300,7 +300,9 @@ fn threads(criterion: &mut Criterion) {
     };
     let keys: Vec<CacheKey> = (0..KEYS).map(key).collect();
     let policy = Policy::pure(RunId::unique());
-    let praxis = ToolCache::builder().max_entries(2 * u64::from(KEYS)).build();
+    let praxis = ToolCache::builder()
+        .max_entries(2 * u64::from(KEYS))
+        .build();
     let moka = moka::sync::Cache::<u128, Arc<Value>>::new(2 * u64::from(KEYS));
     let quick = quick_cache::sync::Cache::<u128, Arc<Value>>::new(2 * KEYS as usize);
     let value = Arc::new(Value::Null);

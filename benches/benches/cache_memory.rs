@@ -78,6 +78,11 @@ fn main() {
     println!("  moka, with TTL and weigher                 {moka:6.1}");
     println!("  quick_cache, with neither                  {quick:6.1}");
     let ratio = praxis / moka;
-    println!("  praxis / moka                              {ratio:6.3}   must be at most 0.5, aim 0.2");
-    assert!(ratio <= 0.5, "an entry costs {ratio:.3} of what moka's does");
+    println!(
+        "  praxis / moka                              {ratio:6.3}   must be at most 0.5, aim 0.2"
+    );
+    assert!(
+        ratio <= 0.5,
+        "an entry costs {ratio:.3} of what moka's does"
+    );
 }

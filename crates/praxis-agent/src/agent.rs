@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use praxis_cache::{FileVersions, Policy, Resource, RunId, ToolCache};
-use praxis_exec::{EffectClass, Error, Limit, Request, ToolContract};
+use praxis_exec::{CallId, EffectClass, Error, Limit, Request, ToolContract};
 use praxis_workflow::{
     BoxFuture, CacheUse, ResourcePath, StepCall, StepError, StepExecutor, StepOutput,
 };
@@ -102,6 +102,7 @@ impl Agent {
             };
             let mut request =
                 Request::new(contract, &arguments, &self.root).accepting(&self.accept);
+            request = request.with_call_id(CallId::new(format!("{}/{}", call.run, call.step)));
             if let Some(timeout) = call.timeout {
                 request = request.with_timeout(timeout);
             }

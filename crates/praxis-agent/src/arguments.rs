@@ -54,6 +54,14 @@ pub(crate) enum Command {
     Tools(Tools),
     /// Show, explain or forget what runs remember.
     Cache(Cache),
+    /// List, show, resume, replay or compare runs.
+    Runs(Runs),
+    /// Kill what a run's tools left running, once standard input ends.
+    #[command(name = "__keeper", hide = true)]
+    Keeper {
+        /// The run.
+        run: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +85,9 @@ pub(crate) struct Run {
     /// Remember nothing, and use nothing that was remembered.
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Keep no journal, so that the run cannot be resumed or replayed.
+    #[arg(long)]
+    pub(crate) no_journal: bool,
     #[command(flatten)]
     pub(crate) state: State,
     /// Print the report as one JSON document.
@@ -238,6 +249,81 @@ pub(crate) enum CacheCommand {
         #[command(flatten)]
         state: State,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    #[command(subcommand)]
+    pub(crate) command: RunsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List the runs, the latest first.
+    List {
+        #[command(flatten)]
+        state: State,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a run did.
+    Show {
+        /// The run's id, its beginning, or `latest`.
+        id: String,
+        #[command(flatten)]
+        state: State,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Go on with a run that was killed or interrupted; what it has done is not done again.
+    Resume {
+        /// The run's id, its beginning, or `latest`.
+        id: String,
+        #[command(flatten)]
+        insist: Insist,
+        /// Run steps again whose outcome is not known.
+        #[arg(long)]
+        rerun_unknown: bool,
+        #[command(flatten)]
+        state: State,
+        /// Print the report as one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give the report of a run that is over again; no tool is run.
+    Replay {
+        /// The run's id, its beginning, or `latest`.
+        id: String,
+        #[command(flatten)]
+        insist: Insist,
+        #[command(flatten)]
+        state: State,
+        /// Print the report as one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say where two runs part.
+    Diff {
+        /// One run's id, its beginning, or `latest`.
+        one: String,
+        /// The other's.
+        other: String,
+        #[command(flatten)]
+        state: State,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Insist {
+    /// Go on though the program's file or a tool has changed since the run: the program as it was,
+    /// with the tools as they are.
+    #[arg(long)]
+    pub(crate) accept_changes: bool,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

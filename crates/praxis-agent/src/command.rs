@@ -4,7 +4,10 @@ pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compat;
 pub(crate) mod explain;
+pub(crate) mod journal;
+pub(crate) mod keeper;
 pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod state;
 pub(crate) mod tools;
 

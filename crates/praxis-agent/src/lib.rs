@@ -28,5 +28,5 @@ mod program;
 mod toolbox;
 
 pub use agent::Agent;
-pub use program::{Loaded, Problem, load, read};
+pub use program::{Loaded, Problem, load, load_text, read};
 pub use toolbox::{Tool, Toolbox};

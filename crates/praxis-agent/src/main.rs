@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         Command::Ast(source) => command::compat::ast(&source),
         Command::Tokens(source) => command::compat::tokens(&source),
         Command::Cache(cache) => command::cache::cache(&cache),
+        Command::Runs(runs) => command::runs::runs(&runs),
+        Command::Keeper { run } => command::keeper::keep(&run),
         Command::Tools(tools) => command::tools::tools(&tools),
     };
     match result {

@@ -116,6 +116,11 @@ pub fn read(path: &str) -> Result<(String, String), Problem> {
 /// As [`read`]; everything that is wrong with the text itself is in [`Loaded::diagnostics`].
 pub fn load(path: &str, tools: &Toolbox) -> Result<Loaded, Problem> {
     let (path, source) = read(path)?;
+    Ok(load_text(path, source, tools))
+}
+
+/// Checks and lowers the text of a program; `path` is shown with its diagnostics.
+pub fn load_text(path: String, source: String, tools: &Toolbox) -> Loaded {
     let tree = parse(&source);
     let checked = check(&tree, tools);
     let lines = LineIndex::new(&source);
@@ -135,13 +140,13 @@ pub fn load(path: &str, tools: &Toolbox) -> Result<Loaded, Problem> {
             }
         }
     }
-    Ok(Loaded {
+    Loaded {
         path,
         source,
         plan,
         diagnostics,
         lines,
-    })
+    }
 }
 
 fn diagnose(issue: &Issue, source: &str, lines: &LineIndex) -> Diagnostic {

@@ -166,7 +166,10 @@ impl LocalEngine {
             .envs(&variables.set)
             .env("PRAXIS_ROOT", request.root)
             .env("PRAXIS_CALL_ID", request.call_id.as_str())
-            .env(MARK_VARIABLE, process_tree::chained(mark.as_str()))
+            .env(
+                MARK_VARIABLE,
+                process_tree::chained(request.call_id.as_str(), mark.as_str()),
+            )
             .current_dir(request.root)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -192,6 +195,14 @@ impl LocalEngine {
             child,
         })
     }
+}
+
+/// Kills what calls have left behind whose [`CallId`](crate::CallId) is `call`, or begins with it and a slash.
+///
+/// A process that is killed cannot end its calls; this does it from another.
+/// Blocks until none is found any more; away from Linux none is ever found.
+pub fn kill_left_behind(call: &str) {
+    process_tree::kill_marked(call);
 }
 
 impl ExecutionEngine for LocalEngine {

@@ -34,7 +34,8 @@ use tokio::time::Instant;
 use crate::error::{Error, ErrorKind, Issue};
 use crate::executor::{RunId, StepExecutor};
 use crate::journal::history::{History, Past};
-use crate::journal::writer::RunJournal;
+use crate::journal::record::Event;
+use crate::journal::writer::{Haste, RunJournal};
 use crate::observer::{RunEvent, RunObserver};
 use crate::plan::{Plan, Slot};
 use crate::report::RunReport;
@@ -106,6 +107,18 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Another id than a generated one.
+    #[must_use]
+    pub fn named(mut self, id: RunId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Whether what happens is written down.
+    pub fn is_journaled(&self) -> bool {
+        self.journal.is_some()
+    }
+
     /// Writes down what happens. The run takes the journal's id.
     #[must_use]
     pub fn journal(mut self, journal: RunJournal) -> Self {
@@ -121,6 +134,7 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn resume(mut self, journal: RunJournal, history: &History) -> Self {
         self.past = Some(Past::new(history, false));
+        journal.push(Event::Resumed, Haste::Lazy);
         self.journal(journal)
     }
 

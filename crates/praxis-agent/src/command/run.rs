@@ -8,13 +8,13 @@ use std::sync::Arc;
 use praxis_agent::{Agent, Loaded, Toolbox, load};
 use praxis_cache::Store;
 use praxis_workflow::{
-    Elided, Error, ErrorKind, Failure, Run, RunOptions, RunReport, RunStatus, StepReport,
+    Elided, Error, ErrorKind, Failure, Run, RunId, RunOptions, RunReport, RunStatus, StepReport,
     StepStatus,
 };
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
-use crate::arguments;
+use crate::arguments::{self, State};
 use crate::durations;
 use crate::exit::{Exit, Stop};
 use crate::output;
@@ -33,12 +33,10 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
     for diagnostic in &loaded.diagnostics {
         output::note(&loaded.render(diagnostic, output::colour_errors()));
     }
-    if let Some(plan) = &mut loaded.plan {
-        plan.prioritise(&durations::read(&arguments.state));
-    }
-    let Some(plan) = &loaded.plan else {
+    let Some(plan) = &mut loaded.plan else {
         return Ok(Exit::Mistake);
     };
+    plan.prioritise(&durations::read(&arguments.state));
     needs(&loaded, &tools)?;
     let mut inputs = Map::new();
     for (name, value) in &arguments.params {
@@ -55,21 +53,53 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
         ..RunOptions::default()
     };
     options.jobs = arguments.jobs.unwrap_or(options.jobs);
+    let id = RunId::generate();
+    let journal = super::journal::begin(&id, arguments, &loaded, &tools, &root, &inputs, &options);
+    let keeper = super::keeper::start(&id, &loaded, &tools);
     let agent = Agent::new(tools, &root).accepting(arguments.place.accept.clone());
-    let (agent, disk) = if arguments.no_cache {
-        (agent.without_cache(), None)
-    } else {
-        let (cache, disk) = super::cache::open(&arguments.state);
-        (agent.with_cache(cache), disk)
+    let remember = !arguments.no_cache;
+    let exit = execute(
+        &loaded,
+        agent,
+        &arguments.state,
+        remember,
+        arguments.json,
+        |run| {
+            let run = run.named(id).inputs(inputs).options(options);
+            match journal {
+                Some(journal) => run.journal(journal),
+                None => run,
+            }
+        },
+    );
+    drop(keeper);
+    exit
+}
+
+/// Runs a plan that was checked, and prints the report. `remember` says whether results are kept in
+/// the state folder and taken from there; `begin` completes the run.
+pub(super) fn execute<'a>(
+    loaded: &'a Loaded,
+    agent: Agent,
+    state: &State,
+    remember: bool,
+    json: bool,
+    begin: impl FnOnce(Run<'a>) -> Run<'a>,
+) -> Result<Exit, Stop> {
+    let Some(plan) = &loaded.plan else {
+        return Ok(Exit::Mistake);
     };
-    let agent = Arc::new(agent);
+    let (agent, disk) = if remember {
+        let (cache, disk) = super::cache::open(state);
+        (agent.with_cache(cache), disk)
+    } else {
+        (agent.without_cache(), None)
+    };
     let runtime = runtime()?;
     let progress = Progress::new();
-    let run = Run::new(plan, agent)
-        .inputs(inputs)
-        .options(options)
-        .observer(&progress);
-    let report = runtime.block_on(run.execute_until(interrupted(&runtime)));
+    let run = begin(Run::new(plan, Arc::new(agent)));
+    let resumable = run.is_journaled();
+    let report = runtime.block_on(watched(run, &progress).execute_until(interrupted(&runtime)));
     drop(progress);
     // A blocking tool that was cancelled must not hold the exit.
     runtime.shutdown_background();
@@ -78,14 +108,31 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
         disk.settle();
     }
     let report = report.map_err(refusal)?;
-    durations::learn(&arguments.state, &report);
-    if arguments.json {
-        output::json(&report)?;
+    durations::learn(state, &report);
+    conclude(&report, loaded, json, resumable)
+}
+
+/// The same run, seen through a shorter life.
+fn watched<'a, 'b: 'a>(run: Run<'b>, progress: &'a Progress) -> Run<'a> {
+    run.observer(progress)
+}
+
+/// Prints the report; its status is the exit code.
+pub(super) fn conclude(
+    report: &RunReport,
+    loaded: &Loaded,
+    json: bool,
+    resumable: bool,
+) -> Result<Exit, Stop> {
+    if json {
+        output::json(report)?;
     } else {
-        output::text(&text(&report))?;
+        output::text(&text(report))?;
     }
     if let Some(failure) = &report.error {
-        output::complain(&place(failure, &loaded), None);
+        let cancelled = resumable && report.status == RunStatus::Cancelled;
+        let help = cancelled.then(|| format!("`praxis runs resume {}` goes on", report.run_id));
+        output::complain(&place(failure, loaded), help.as_deref());
     }
     Ok(match report.status {
         RunStatus::Succeeded => Exit::Done,
@@ -95,7 +142,7 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
 }
 
 /// What the program asks for and this build does not have is told before anything runs.
-fn needs(loaded: &Loaded, tools: &Toolbox) -> Result<(), Stop> {
+pub(super) fn needs(loaded: &Loaded, tools: &Toolbox) -> Result<(), Stop> {
     let Some(plan) = &loaded.plan else {
         return Ok(());
     };
@@ -124,7 +171,7 @@ fn needs(loaded: &Loaded, tools: &Toolbox) -> Result<(), Stop> {
     Ok(())
 }
 
-fn refusal(error: Error) -> Stop {
+pub(super) fn refusal(error: Error) -> Stop {
     let exit = if error.kind() == ErrorKind::Stalled {
         Exit::Failed
     } else {

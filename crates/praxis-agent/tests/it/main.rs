@@ -7,5 +7,6 @@ mod cache;
 mod commands;
 mod examples;
 mod interrupt;
+mod journal;
 mod runs;
 mod shell;

@@ -119,11 +119,17 @@ impl Group {
     }
 }
 
-/// The value of the mark variable for a process with this mark: those of Praxis's own parents stay in it,
-/// so that killing an outer tool takes along what tools inside of it started.
-pub(super) fn chained(mark: &str) -> String {
+/// Kills all processes that carry the mark, or one that goes on behind it with a slash.
+pub(super) fn kill_marked(mark: &str) {
+    let mark = mark.to_owned();
+    Group { root: None, mark }.kill(None);
+}
+
+/// The value of the mark variable for a process of this call with this mark: those of Praxis's own parents
+/// stay in it, so that killing an outer tool takes along what tools inside of it started.
+pub(super) fn chained(call: &str, mark: &str) -> String {
     match std::env::var(MARK_VARIABLE) {
-        Ok(outer) if outer.len() < 1024 => format!("{outer},{mark}"),
-        _ => mark.to_owned(),
+        Ok(outer) if outer.len() < 1024 => format!("{outer},{call},{mark}"),
+        _ => format!("{call},{mark}"),
     }
 }

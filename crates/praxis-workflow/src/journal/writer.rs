@@ -100,18 +100,18 @@ impl RunJournal {
     /// # Errors
     ///
     /// As [`Journal::open`] and [`RunLog::append`].
-    pub fn begin(journal: &dyn Journal, start: RunStart) -> Result<Self, JournalError> {
-        let run = RunId::generate();
+    pub fn begin(journal: &dyn Journal, run: RunId, start: RunStart) -> Result<Self, JournalError> {
         let mut log = journal.open(&run)?;
         log.append(&[record(Event::Started(start))], false)?;
         Self::over(run, log)
     }
 
     /// Opens the journal of a run that is not over, to go on with it, and tells what it has done.
+    /// Nothing is written before the run goes on.
     ///
     /// # Errors
     ///
-    /// As [`Journal::open`], [`Journal::read`] and [`RunLog::append`];
+    /// As [`Journal::open`] and [`Journal::read`];
     /// [`JournalErrorKind::Over`] for a run that is over, or went on without its journal.
     pub fn resume(journal: &dyn Journal, run: &RunId) -> Result<(Self, History), JournalError> {
         // Asked for first, since opening makes what is not there.
@@ -131,11 +131,10 @@ impl RunJournal {
             over(history).map_err(|message| JournalError::new(JournalErrorKind::Over, message))
         };
         over(&journal.read(run)?)?;
-        let mut log = journal.open(run)?;
+        let log = journal.open(run)?;
         let mut history = journal.read(run)?;
         history.in_use = false;
         over(&history)?;
-        log.append(&[record(Event::Resumed)], false)?;
         Ok((Self::over(run.clone(), log)?, history))
     }
 

@@ -191,7 +191,9 @@ impl<'a> Driver<'a> {
                 (RunStatus::Cancelled, Value::Null, Some(failure))
             }
         };
-        let work_ms = steps.iter().fold(0.0, |sum, step| sum + step.timing.duration_ms);
+        let work_ms = steps
+            .iter()
+            .fold(0.0, |sum, step| sum + step.timing.duration_ms);
         RunReport {
             run_id: self.id.as_str().to_owned(),
             workflow: self.plan.name.clone(),

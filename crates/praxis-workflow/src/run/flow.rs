@@ -171,10 +171,8 @@ impl<'a> Driver<'a> {
                 None
             };
             self.tasks.cancel(task, drain);
-            if let Some(group) = drain {
-                if let Some(group) = self.scope_mut(group) {
-                    group.draining += 1;
-                }
+            if let Some(group) = drain.and_then(|group| self.scope_mut(group)) {
+                group.draining += 1;
             }
         }
         if cancelled && matches!(before, EntryState::Waiting) && row.is_none() {

@@ -38,7 +38,7 @@ fn paused<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn begin(journal: &dyn Journal) -> RunJournal {
-    RunJournal::begin(journal, RunStart::default()).unwrap()
+    RunJournal::begin(journal, RunId::generate(), RunStart::default()).unwrap()
 }
 
 /// Everything but the times.

@@ -89,7 +89,11 @@ fn what_is_left_out_reads_as_if_it_had_run() {
     let merged = Elided::Merged {
         with: "s1".to_owned(),
     };
-    let elided: Vec<Option<Elided>> = found.steps.iter().map(|step| step.timing.elided.clone()).collect();
+    let elided: Vec<Option<Elided>> = found
+        .steps
+        .iter()
+        .map(|step| step.timing.elided.clone())
+        .collect();
     let (twin, unused) = (Some(merged), Some(Elided::Unused));
     assert_eq!(elided, [None, twin.clone(), unused, twin.clone(), twin]);
     for (found, expected) in found.steps.iter().zip(&expected.steps) {

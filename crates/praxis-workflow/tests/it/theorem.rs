@@ -37,7 +37,9 @@ fn outcome(world: &World, report: &RunReport) -> Outcome {
             .clone()
             .map(|step| (step.id.clone(), step.status, step.error.clone()))
             .collect(),
-        came_by: steps.map(|step| (step.attempts, step.timing.cached)).collect(),
+        came_by: steps
+            .map(|step| (step.attempts, step.timing.cached))
+            .collect(),
     }
 }
 

@@ -177,7 +177,8 @@ fn has_mark(pid: i32, mark: &str) -> bool {
             .any(|marks| {
                 marks
                     .split(|byte| *byte == b',')
-                    .any(|each| each == mark.as_bytes())
+                    .filter_map(|each| each.strip_prefix(mark.as_bytes()))
+                    .any(|rest| rest.is_empty() || rest.starts_with(b"/"))
             })
 }
 

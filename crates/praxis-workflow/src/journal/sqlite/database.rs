@@ -157,27 +157,32 @@ pub(super) fn read(path: &Path) -> Result<History, JournalError> {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let write = OpenFlags::SQLITE_OPEN_READ_WRITE | flags;
+/// Opens a database for reading, and gives the version of its schema.
+fn connect(path: &Path) -> rusqlite::Result<(Connection, i64)> {
+    let open = |name: &Path, flags| -> rusqlite::Result<(Connection, i64)> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(name, flags)?;
+        let version = prepare(&connection)?;
+        Ok((connection, version))
+    };
+    let writable = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
     // What a dead process left in the write-ahead log can only be read by one who may write beside
     // it; on a medium that is read-only there is nobody else, so it can be read as it is.
-    Connection::open_with_flags(path, write).or_else(|_| {
-        let escaped = path
-            .to_string_lossy()
-            .replace('%', "%25")
-            .replace('?', "%3f")
-            .replace('#', "%23");
-        let uri = format!("file:{escaped}?immutable=1");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | flags;
-        Connection::open_with_flags(uri, flags)
-    })
+    match writable {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+            let text = path.to_string_lossy().replace('%', "%25");
+            let text = text.replace('?', "%3f").replace('#', "%23");
+            let uri = format!("file:{text}?immutable=1");
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            open(Path::new(&uri), flags)
+        }
+        opened => opened,
+    }
 }
 
 /// Gives the version of the schema; of one that is newer, nothing is read.
 fn read_into(path: &Path, history: &mut History) -> rusqlite::Result<i64> {
-    let connection = connect(path)?;
-    let version = prepare(&connection)?;
+    let (connection, version) = connect(path)?;
     if version > VERSION {
         return Ok(version);
     }
