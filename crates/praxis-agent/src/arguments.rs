@@ -62,6 +62,17 @@ pub(crate) enum Command {
         /// The run.
         run: String,
     },
+    /// Serve an editor over standard input and output, by the Language Server Protocol.
+    Lsp(Lsp),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lsp {
+    /// The folder that the editor's folders of tools are relative to; unset, its workspace.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) folders: Folders,
 }
 
 #[derive(Debug, Args)]

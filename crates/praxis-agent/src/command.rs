@@ -6,6 +6,7 @@ pub(crate) mod compat;
 pub(crate) mod explain;
 pub(crate) mod journal;
 pub(crate) mod keeper;
+pub(crate) mod lsp;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod state;

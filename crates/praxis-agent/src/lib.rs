@@ -23,6 +23,8 @@
 //! # }
 //! ```
 
+pub mod lsp;
+
 mod agent;
 mod program;
 mod toolbox;

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Cache(cache) => command::cache::cache(&cache),
         Command::Runs(runs) => command::runs::runs(&runs),
         Command::Keeper { run } => command::keeper::keep(&run),
+        Command::Lsp(lsp) => command::lsp::lsp(&lsp),
         Command::Tools(tools) => command::tools::tools(&tools),
     };
     match result {

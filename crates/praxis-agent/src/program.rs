@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use praxis_dsl::{Code, Diagnostic, Limits, LineIndex, Row, Span, check, decode, parse};
+use praxis_dsl::{Code, Diagnostic, Limits, LineIndex, Row, Span, Tree, check, decode, parse};
 use praxis_workflow::{ErrorKind, Issue, Plan, lower};
 
 use crate::toolbox::Toolbox;
@@ -122,8 +122,20 @@ pub fn load(path: &str, tools: &Toolbox) -> Result<Loaded, Problem> {
 /// Checks and lowers the text of a program; `path` is shown with its diagnostics.
 pub fn load_text(path: String, source: String, tools: &Toolbox) -> Loaded {
     let tree = parse(&source);
-    let checked = check(&tree, tools);
-    let lines = LineIndex::new(&source);
+    let (plan, diagnostics) = examine(&tree, tools);
+    Loaded {
+        path,
+        lines: LineIndex::new(&source),
+        source,
+        plan,
+        diagnostics,
+    }
+}
+
+/// Checks and lowers a program: what can be run, if there are no errors, and what is wrong, in
+/// source order.
+pub(crate) fn examine(tree: &Tree, tools: &Toolbox) -> (Option<Plan>, Vec<Diagnostic>) {
+    let checked = check(tree, tools);
     let mut diagnostics = checked.diagnostics;
     let mut plan = None;
     if let Some(program) = checked.program {
@@ -134,19 +146,13 @@ pub fn load_text(path: String, source: String, tools: &Toolbox) -> Loaded {
                     error
                         .issues()
                         .iter()
-                        .map(|issue| diagnose(issue, &source, &lines)),
+                        .map(|issue| diagnose(issue, tree.source(), tree.line_index())),
                 );
                 diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
             }
         }
     }
-    Loaded {
-        path,
-        source,
-        plan,
-        diagnostics,
-        lines,
-    }
+    (plan, diagnostics)
 }
 
 fn diagnose(issue: &Issue, source: &str, lines: &LineIndex) -> Diagnostic {

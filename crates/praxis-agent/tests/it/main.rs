@@ -8,5 +8,7 @@ mod commands;
 mod examples;
 mod interrupt;
 mod journal;
+mod lsp;
+mod lsp_client;
 mod runs;
 mod shell;

@@ -161,8 +161,16 @@ fn spelt(name: &str, span: Span, source: &str) -> Span {
 ///
 /// In the middle of a line these are the names that were bound before the line.
 pub fn visible_names(tree: &Tree, catalog: &dyn ToolCatalog, offset: u32) -> Vec<(String, Span)> {
+    let source = tree.source().as_bytes();
+    let before = &source[..(offset as usize).min(source.len())];
+    // Blanks at the end of a line belong to its statement.
+    let blanks = before
+        .iter()
+        .rev()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'));
+    let place = before.len() - blanks.count();
     let trace = Trace {
-        probe: Some(offset.min(Span::new(0, tree.source().len()).end)),
+        probe: Some(Span::new(0, place).end),
         ..Trace::default()
     };
     let (_, trace) = check_traced(tree, catalog, Some(trace));

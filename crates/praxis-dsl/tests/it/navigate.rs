@@ -101,6 +101,7 @@ fn check_visible(marked: &str, expect: &str) {
 fn the_names_at_a_place_are_those_bound_before_it() {
     check_visible("|LET x = 1\nLET y = 2", "");
     check_visible("LET x = 1\nLET y = |2", "x");
+    check_visible("LET x = 1\nLET y =  |", "x");
     check_visible("LET x = 1\nLET y = 2\n|", "x y");
     check_visible("LET x = 1\nFOR i IN [1]\n|\nEND_FOR\n", "x i");
     check_visible("LET x = 1\nFOR i IN [1]\nLET z = 1\nEND_FOR|\n", "x z");
