@@ -53,11 +53,6 @@ struct Layout<'t> {
 impl<'t> Layout<'t> {
     fn of(tree: &'t Tree) -> Result<String, Vec<Diagnostic>> {
         let source = tree.source();
-        let mut at = if source.starts_with(BOM) {
-            BOM.len()
-        } else {
-            0
-        };
         let mut layout = Self {
             tree,
             out: String::with_capacity(source.len() + source.len() / 8),
@@ -66,18 +61,18 @@ impl<'t> Layout<'t> {
             gap: false,
             empty: true,
         };
-        layout.out.push_str(&source[..at]);
-        let mut lines = tree.lines.iter().enumerate().peekable();
-        while at < source.len() {
-            let end =
-                memchr::memchr(b'\n', &source.as_bytes()[at..]).map_or(source.len(), |n| at + n);
-            let starts_here =
-                |line: &Line| (tree.words[line.first as usize].span().start as usize) < end;
-            match lines.next_if(|(_, line)| starts_here(line)) {
-                Some((index, line)) => layout.line(index, line, Span::new(at, end)),
-                None => layout.between(source[at..end].trim_matches(is_blank)),
+        if source.starts_with(BOM) {
+            layout.out.push_str(BOM);
+        }
+        let mut index = 0;
+        for (line, place) in tree.source_lines() {
+            match line {
+                Some(line) => {
+                    layout.line(index, line, place);
+                    index += 1;
+                }
+                None => layout.between(tree.comment(None, place)),
             }
-            at = end + 1;
             if layout.out.len() > Limits::DEFAULT.max_source_bytes {
                 let message = format!(
                     "the formatted program has more than {} bytes",
@@ -150,8 +145,7 @@ impl<'t> Layout<'t> {
             }
             None => self.words(line, words),
         }
-        let end = words[words.len() - 1].span().end as usize;
-        let comment = source[end..place.end as usize].trim_matches(is_blank);
+        let comment = self.tree.comment(Some(line), place);
         if !comment.is_empty() {
             self.out.push_str("  ");
             self.out.push_str(comment);
@@ -263,12 +257,44 @@ impl Tree {
             .map(|(_, word)| (word.span().text(&self.source), word.is_glued()))
     }
 
-    fn words_of(&self, line: &Line) -> &[Word] {
+    /// The lines of the source with where they stand, without their line feeds; with each, the
+    /// line of the tree if it has words.
+    pub(crate) fn source_lines(&self) -> impl Iterator<Item = (Option<&Line>, Span)> {
+        let source = &*self.source;
+        let mut at = if source.starts_with(BOM) {
+            BOM.len()
+        } else {
+            0
+        };
+        let mut lines = self.lines.iter().peekable();
+        std::iter::from_fn(move || {
+            let start = at;
+            let rest = source
+                .as_bytes()
+                .get(start..)
+                .filter(|rest| !rest.is_empty())?;
+            let end = memchr::memchr(b'\n', rest).map_or(source.len(), |length| start + length);
+            at = end + 1;
+            let line =
+                lines.next_if(|line| (self.words[line.first as usize].span().start as usize) < end);
+            Some((line, Span::new(start, end)))
+        })
+    }
+
+    /// The comment of a source line that stands at `place`, with its `#`; empty without one.
+    pub(crate) fn comment(&self, line: Option<&Line>, place: Span) -> &str {
+        let last = line.and_then(|line| self.words_of(line).last());
+        let start = last.map_or(place.start, |word| word.span().end);
+        let rest = Span { start, ..place };
+        rest.text(&self.source).trim_matches(is_blank)
+    }
+
+    pub(crate) fn words_of(&self, line: &Line) -> &[Word] {
         &self.words[line.first as usize..line.last as usize]
     }
 
     /// Whether the word `at` of the line is a keyword, in any spelling.
-    fn is_keyword_at(&self, line: &Line, at: usize) -> bool {
+    pub(crate) fn is_keyword_at(&self, line: &Line, at: usize) -> bool {
         let LineKind::Keyword(keyword) = line.kind else {
             return false;
         };

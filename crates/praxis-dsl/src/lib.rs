@@ -26,6 +26,7 @@
 //! The language is described in `docs/language.md`, the codes in `docs/diagnostics.md`.
 
 pub mod checked;
+pub mod json;
 pub mod navigate;
 
 mod argument;

@@ -15,7 +15,9 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use self::block::Place;
+pub(crate) use self::operand::{doubt, parse_reference};
 use self::scope::Scope;
+pub(crate) use self::text::{check_name, is_name};
 pub(crate) use self::trace::Trace;
 use crate::catalog::ToolCatalog;
 use crate::checked::{CheckedProgram, Input, Location};

@@ -391,7 +391,7 @@ fn unclosed_bare(word: &Word, raw: &str) -> Diagnostic {
 }
 
 /// What makes `word` doubtful as a whole, so that the rest of its line is not looked at.
-pub(super) fn doubt(word: &Word, source: &str, is_name: bool) -> Option<Diagnostic> {
+pub(crate) fn doubt(word: &Word, source: &str, is_name: bool) -> Option<Diagnostic> {
     odd_character(word, source, is_name)
         .or_else(|| glued(word, source))
         .or_else(|| {
@@ -418,7 +418,7 @@ pub(super) fn is_dynamic(word: &Word, source: &str) -> bool {
 }
 
 /// `name`, then any of `.key` and `[index]`, as a whole.
-pub(super) fn parse_reference(text: &str) -> Option<Reference> {
+pub(crate) fn parse_reference(text: &str) -> Option<Reference> {
     let end = text
         .find(|c: char| !unicode_ident::is_xid_continue(c))
         .unwrap_or(text.len());

@@ -32,7 +32,7 @@ const RESERVED: [&str; 22] = [
 ];
 
 /// Whether `text` can be a name.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
     characters
         .next()
@@ -42,7 +42,7 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// What is wrong with `text` as a name, if anything.
-pub(super) fn check_name(text: &str, span: Span) -> Option<Diagnostic> {
+pub(crate) fn check_name(text: &str, span: Span) -> Option<Diagnostic> {
     if is_name(text) {
         return None;
     }

@@ -5,6 +5,7 @@ mod diagnostics;
 mod docs;
 mod expressions;
 mod format;
+mod json;
 mod limits;
 mod mutations;
 mod names;
