@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
+use crate::check::is_name;
 use crate::code::Code;
 use crate::source::{LineIndex, Span};
+use crate::suggest::Nearest;
+use crate::word::Word;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -126,6 +129,32 @@ impl Diagnostic {
         let replacement = replacement.into();
         self.fix = Some(Fix { span, replacement });
         self
+    }
+
+    /// The same with what was meant, which replaces `span` if nothing else is as near to it.
+    /// `sign` stands before the word where it is written.
+    #[must_use]
+    pub(crate) fn meaning(self, span: Span, sign: &str, meant: Nearest<'_>) -> Self {
+        let word = format!("{sign}{}", meant.word);
+        let helped = self.with_help(format!("did you mean `{word}`?"));
+        if meant.clear {
+            helped.with_fix(span, word)
+        } else {
+            helped
+        }
+    }
+
+    /// The same with blanks around the first `=` of `word`, if a name stands before it.
+    #[must_use]
+    pub(crate) fn spaced(self, word: &Word, source: &str) -> Self {
+        let written = word.span().text(source);
+        match written.split_once('=') {
+            Some((name, value)) if word.is_bare() && is_name(name) && !value.starts_with('=') => {
+                let spaced = format!("{name} = {value}");
+                self.with_fix(word.span(), spaced.trim_end())
+            }
+            _ => self,
+        }
     }
 
     /// Whether it is an error.

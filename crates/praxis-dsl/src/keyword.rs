@@ -1,5 +1,7 @@
 //! The words that start a line, and how their blocks close.
 
+use crate::suggest::{Nearest, nearest};
+
 /// The first word of a line, in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -143,12 +145,21 @@ impl Keyword {
     }
 }
 
+fn nearest_spelling(word: &str) -> Option<Nearest<'static>> {
+    nearest(word, SPELLINGS.iter().map(|(spelling, _)| *spelling))
+}
+
+/// Whether no other spelling is as near to `word`.
+pub(crate) fn is_clearly_meant(word: &str) -> bool {
+    nearest_spelling(word).is_some_and(|nearest| nearest.clear)
+}
+
 /// The spelling nearest to `word`, if it is near enough to be meant.
 pub(crate) fn nearest_keyword(word: &str) -> Option<(&'static str, Keyword)> {
     if word.len() > 24 {
         return None;
     }
-    let spelling = crate::suggest::nearest(word, SPELLINGS.iter().map(|(spelling, _)| *spelling))?;
+    let spelling = nearest_spelling(word)?.word;
     let keyword = Keyword::parse(spelling)?;
     Some((spelling, keyword))
 }

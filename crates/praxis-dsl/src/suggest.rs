@@ -3,14 +3,23 @@
 /// Words longer than this are not compared, to bound the time.
 const LONGEST: usize = 64;
 
-/// The candidate nearest to `word`, unless all are too far to be meant.
+/// A word that was perhaps meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Nearest<'c> {
+    pub(crate) word: &'c str,
+    /// No other candidate is as near.
+    pub(crate) clear: bool,
+}
+
+/// The candidate nearest to `word`, unless all are too far to be meant; of several as near, the
+/// first in alphabetical order.
 ///
 /// The distance is the optimal string alignment distance (insertions, deletions,
 /// substitutions, transpositions of neighbours); case differences weigh nothing.
 pub(crate) fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+) -> Option<Nearest<'c>> {
     let wanted = Letters::of(word).filter(|wanted| wanted.length > 0)?;
     let limit = match wanted.length {
         1 => 0,
@@ -18,7 +27,7 @@ pub(crate) fn nearest<'c>(
         4..=7 => 2,
         length => length / 3,
     };
-    let mut best: Option<(usize, &str)> = None;
+    let mut best: Option<(usize, Nearest<'c>)> = None;
     for candidate in candidates {
         let Some(letters) = Letters::of(candidate) else {
             continue;
@@ -27,9 +36,21 @@ pub(crate) fn nearest<'c>(
             continue;
         }
         let distance = distance(wanted.as_slice(), letters.as_slice());
-        if distance <= limit && best.is_none_or(|(least, _)| distance < least) {
-            best = Some((distance, candidate));
+        if distance > limit {
+            continue;
         }
+        best = Some(match best {
+            Some((least, nearest)) if distance == least => {
+                let word = nearest.word.min(candidate);
+                let clear = nearest.clear && candidate == nearest.word;
+                (least, Nearest { word, clear })
+            }
+            Some((least, nearest)) if distance > least => (least, nearest),
+            _ => {
+                let word = candidate;
+                (distance, Nearest { word, clear: true })
+            }
+        });
     }
     best.map(|(_, candidate)| candidate)
 }
@@ -103,16 +124,20 @@ fn distance(a: &[char], b: &[char]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
-
     #[test]
     fn finds_what_is_meant_and_nothing_else() {
+        let nearest = |word, candidates: &[&'static str]| {
+            super::nearest(word, candidates.iter().copied()).map(|found| (found.word, found.clear))
+        };
         let tools = ["read_file", "write_file", "list_files"];
-        assert_eq!(nearest("raed_file", tools), Some("read_file"));
-        assert_eq!(nearest("READ_FILE", tools), Some("read_file"));
-        assert_eq!(nearest("lsit_file", tools), Some("list_files"));
-        assert_eq!(nearest("http_fetch", tools), None);
-        assert_eq!(nearest("", tools), None);
-        assert_eq!(nearest("x", ["y"]), None);
+        assert_eq!(nearest("raed_file", &tools), Some(("read_file", true)));
+        assert_eq!(nearest("READ_FILE", &tools), Some(("read_file", true)));
+        assert_eq!(nearest("lsit_file", &tools), Some(("list_files", true)));
+        assert_eq!(nearest("http_fetch", &tools), None);
+        assert_eq!(nearest("", &tools), None);
+        assert_eq!(nearest("x", &["y"]), None);
+        let names = ["part_b", "part_a", "park_cc"];
+        assert_eq!(nearest("part_c", &names), Some(("part_a", false)));
+        assert_eq!(nearest("park_c", &names), Some(("park_cc", true)));
     }
 }

@@ -14,7 +14,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::expression::Expression;
 use crate::expression::kinds::{Kinds, Type};
-use crate::keyword::{Keyword, nearest_keyword};
+use crate::keyword::{Keyword, is_clearly_meant, nearest_keyword};
 use crate::source::Span;
 use crate::suggest::nearest;
 use crate::tree::{Statement, Statements};
@@ -166,9 +166,14 @@ impl<'t> Checker<'t> {
         let odd = odd_character(&word, self.source, true);
         self.report(match meant {
             _ if odd.is_some() => odd.unwrap_or(diagnostic),
-            Some((spelling, _)) => diagnostic
-                .with_help(format!("did you mean {spelling}?"))
-                .with_fix(span, spelling),
+            Some((spelling, _)) => {
+                let helped = diagnostic.with_help(format!("did you mean {spelling}?"));
+                if is_clearly_meant(&text) {
+                    helped.with_fix(span, spelling)
+                } else {
+                    helped
+                }
+            }
             None if self.catalog.tool(&text).is_some() => {
                 let start = Span {
                     start: span.start,
@@ -557,7 +562,13 @@ impl<'t> Checker<'t> {
                         format!("{name} does not take `{}`", shown(span.text(self.source)));
                     let diagnostic = Diagnostic::error(Code::UnknownArgument, span, message);
                     self.report(match nearest(option, known.iter().copied()) {
-                        Some(meant) => diagnostic.with_help(format!("did you mean `--{meant}`?")),
+                        Some(meant) => {
+                            let name = Span {
+                                end: span.start + 2 + option.len() as u32,
+                                ..span
+                            };
+                            diagnostic.meaning(name, "--", meant)
+                        }
                         None => {
                             diagnostic.with_help(format!("{name} takes --{}", known.join(", --")))
                         }

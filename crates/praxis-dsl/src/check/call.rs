@@ -88,9 +88,7 @@ impl<'t> Checker<'t> {
             .then(|| nearest(name, catalog.names()))
             .flatten();
         diagnostic = match meant {
-            Some(meant) => diagnostic
-                .with_help(format!("did you mean `{meant}`?"))
-                .with_fix(span, meant),
+            Some(meant) => diagnostic.meaning(span, "", meant),
             None => {
                 diagnostic.with_help("`praxis tools list` shows the tools; `--tools DIR` adds more")
             }
@@ -209,7 +207,7 @@ impl<'t> Checker<'t> {
             .find(|parameter| parameter.name == text)
         else {
             if !tool.open {
-                self.unknown_parameter(tool, text, option_span, name);
+                self.unknown_parameter(tool, text, option_span);
                 return false;
             }
             if self.first_time(given, text, option_span) {
@@ -322,9 +320,7 @@ impl<'t> Checker<'t> {
         );
         let mut diagnostic = Diagnostic::error(Code::IllTypedArgument, span, message);
         diagnostic = match nearest(&text, listed.iter().map(String::as_str)) {
-            Some(meant) => diagnostic
-                .with_help(format!("did you mean `{meant}`?"))
-                .with_fix(span, meant.to_owned()),
+            Some(meant) => diagnostic.meaning(span, "", meant),
             None => diagnostic.with_help(format!(
                 "{} takes {} there",
                 shown(&tool.name),
@@ -410,7 +406,7 @@ impl<'t> Checker<'t> {
         Operand::Template(pieces)
     }
 
-    fn unknown_parameter(&mut self, tool: &ToolSignature, text: &str, option: Span, name: Span) {
+    fn unknown_parameter(&mut self, tool: &ToolSignature, text: &str, option: Span) {
         let names = tool
             .parameters
             .iter()
@@ -418,9 +414,7 @@ impl<'t> Checker<'t> {
         let message = format!("{} has no parameter `{}`", shown(&tool.name), shown(text));
         let diagnostic = Diagnostic::error(Code::UnknownParameter, option, message);
         let diagnostic = match nearest(text, names) {
-            Some(meant) => diagnostic
-                .with_help(format!("did you mean `--{meant}`?"))
-                .with_fix(name, meant),
+            Some(meant) => diagnostic.meaning(option, "--", meant),
             None => diagnostic.with_help(usage(tool)),
         };
         self.report(diagnostic);

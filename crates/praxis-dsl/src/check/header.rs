@@ -152,11 +152,8 @@ impl<'t> Checker<'t> {
                     name_word.span(),
                     "INPUT needs blanks around its `=`",
                 )
-                .with_help(format!(
-                    "write `INPUT {} = {}`",
-                    shown(plain),
-                    shown(value)
-                )),
+                .with_help(format!("write `INPUT {} = {}`", shown(plain), shown(value)))
+                .spaced(name_word, self.source),
             );
             self.bind_silently(plain.to_owned(), name_word.span());
             return None;

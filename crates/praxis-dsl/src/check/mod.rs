@@ -6,6 +6,7 @@ mod coerce;
 mod header;
 mod operand;
 mod option;
+mod repair;
 mod scope;
 mod text;
 mod trace;
@@ -53,7 +54,17 @@ pub(crate) fn check_traced(
     catalog: &dyn ToolCatalog,
     trace: Option<Trace>,
 ) -> (Checked, Option<Trace>) {
-    let mut sink = Sink::new(Limits::DEFAULT.max_diagnostics);
+    check_within(tree, catalog, Limits::DEFAULT.max_diagnostics, trace)
+}
+
+/// The same, with at most `max_diagnostics`.
+pub(crate) fn check_within(
+    tree: &Tree,
+    catalog: &dyn ToolCatalog,
+    max_diagnostics: usize,
+    trace: Option<Trace>,
+) -> (Checked, Option<Trace>) {
+    let mut sink = Sink::new(max_diagnostics);
     for diagnostic in tree.diagnostics() {
         sink.push(diagnostic.clone());
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Checker;
+use super::repair::repaired;
 use super::scope::{Perhaps, State};
 use super::text::{glued, is_name, odd_character};
 use crate::checked::{Operand, Piece, Reference, Segment};
@@ -11,7 +12,7 @@ use crate::diagnostic::{Diagnostic, shown};
 use crate::expression::kinds::{Kinds, Mistake, Type};
 use crate::expression::{Expression, occurrences};
 use crate::source::Span;
-use crate::suggest::nearest;
+use crate::suggest::{Nearest, nearest};
 use crate::template::{Part, expression_source, interpolation_end, parts, unescape};
 use crate::value::{Typed, type_of};
 use crate::word::{Quote, Word};
@@ -162,18 +163,25 @@ impl Checker<'_> {
                 } else {
                     Code::InvalidExpression
                 };
+                let fixed = repaired(raw);
                 let at = error.offset.and_then(|offset| self.character(span, offset));
                 let mut diagnostic = Diagnostic::error(code, at.unwrap_or(span), error.message);
                 diagnostic =
                     match code {
                         Code::ExpressionTooComplex => diagnostic
                             .with_help("bind parts of it with LET, or let a tool do the work"),
+                        _ if fixed.is_some() => {
+                            diagnostic.with_help("expressions have `==`, `!=`, `&&`, `||` and `!`")
+                        }
                         _ if raw.contains("${") => diagnostic.with_help(
                             "names stand for themselves in an expression, without `${` and `}`",
                         ),
                         _ => diagnostic
                             .with_help("this is a CEL expression, such as `size(files) > 0`"),
                     };
+                if let Some(fixed) = fixed {
+                    diagnostic = diagnostic.with_fix(span, fixed);
+                }
                 self.report(diagnostic);
                 None
             }
@@ -252,11 +260,11 @@ impl Checker<'_> {
 
     /// The name in scope that was meant. Only the first unbound names are compared with all
     /// others, so that a program full of them stays cheap.
-    fn nearest_name(&self, name: &str) -> Option<String> {
+    fn nearest_name(&self, name: &str) -> Option<Nearest<'_>> {
         if self.reported_names.len() >= 100 {
             return None;
         }
-        nearest(name, self.scope.usable()).map(str::to_owned)
+        nearest(name, self.scope.usable())
     }
 
     /// Reports `name` unless it is bound here; one that is not is reported once.
@@ -308,13 +316,12 @@ impl Checker<'_> {
                         .with_label(tried, "the TRY binds it, and it has failed here")
                         .with_help("bind it before the TRY")
                 } else if let Some(meant) = self.nearest_name(name) {
-                    let diagnostic = diagnostic.with_help(format!("did you mean `{meant}`?"));
                     // The span may have a `$` before the name, or be that of an expression.
                     if span.text(self.source).ends_with(name) {
                         let start = span.end as usize - name.len();
-                        diagnostic.with_fix(Span::new(start, span.end as usize), meant)
+                        diagnostic.meaning(Span::new(start, span.end as usize), "", meant)
                     } else {
-                        diagnostic
+                        diagnostic.with_help(format!("did you mean `{}`?", meant.word))
                     }
                 } else if let Some(&bound) = self.bindings.get(name) {
                     let help = if bound > span {

@@ -38,9 +38,7 @@ impl Checker<'_> {
         let message = format!("unknown step option `@{}`", shown(text));
         let diagnostic = Diagnostic::error(Code::UnknownStepOption, name, message);
         self.report(match nearest(text, StepOption::NAMES) {
-            Some(meant) => diagnostic
-                .with_help(format!("did you mean `@{meant}`?"))
-                .with_fix(name, format!("@{meant}")),
+            Some(meant) => diagnostic.meaning(name, "@", meant),
             None => diagnostic.with_help(format!(
                 "the options are @{}; quote the word if it is data",
                 StepOption::NAMES.join(", @")
@@ -205,12 +203,7 @@ impl Checker<'_> {
                 .then(|| nearest(&id, self.ids.keys().map(String::as_str)))
                 .flatten();
             let diagnostic = match meant {
-                Some(meant) => {
-                    let meant = meant.to_owned();
-                    diagnostic
-                        .with_help(format!("did you mean `{meant}`?"))
-                        .with_fix(span, meant)
-                }
+                Some(meant) => diagnostic.meaning(span, "", meant),
                 None => diagnostic.with_help(format!(
                     "give the step that it waits for `@id={}`",
                     shown(&id)

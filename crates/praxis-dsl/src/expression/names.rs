@@ -129,7 +129,7 @@ fn unknown_function(name: &str) -> String {
         return format!("the arguments of `{name}` are not as they should be");
     }
     match nearest(name, known) {
-        Some(meant) => format!("unknown function `{name}`; did you mean `{meant}`?"),
+        Some(meant) => format!("unknown function `{name}`; did you mean `{}`?", meant.word),
         None => format!(
             "unknown function `{name}`; there are {}",
             FUNCTIONS.join(", ")

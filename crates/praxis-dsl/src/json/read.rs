@@ -443,7 +443,7 @@ fn found(value: &Value) -> String {
 
 fn meant(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
+        Some(meant) => format!("did you mean `{}`?", meant.word),
         None => format!("there are {}", known.join(", ")),
     }
 }

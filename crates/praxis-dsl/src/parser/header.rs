@@ -36,6 +36,7 @@ impl Parser<'_> {
                             "LET needs blanks around its `=`",
                         )
                         .with_help(format!("write `LET {} = …`", shown(name)))
+                        .spaced(word, self.source)
                     }
                     _ if is_sign(word, self.source) => {
                         Diagnostic::error(Code::MalformedLet, span, "LET has no name")

@@ -4,6 +4,7 @@ mod compat;
 mod diagnostics;
 mod docs;
 mod expressions;
+mod fix;
 mod format;
 mod json;
 mod limits;
