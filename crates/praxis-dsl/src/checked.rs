@@ -158,8 +158,20 @@ pub struct For {
     pub parallel: bool,
     /// How many rounds may run at once (`PARALLEL FOR … --limit N`).
     pub limit: Option<usize>,
+    /// What a round that fails does to the loop.
+    pub on_error: OnError,
     /// The statements of a round.
     pub body: Vec<Node>,
+}
+
+/// `@on_error` of a `FOR`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// The loop fails with the round, as any block does.
+    #[default]
+    Stop,
+    /// The loop goes on; in its lists, null stands for what the round would have bound.
+    Continue,
 }
 
 /// A value that is known or that the run will know.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use praxis_dsl::{
     Expression,
-    checked::{Call, CheckedProgram, For, Location, Node, NodeKind, Operand, Parallel},
+    checked::{Call, CheckedProgram, For, Location, Node, NodeKind, OnError, Operand, Parallel},
 };
 
 use crate::effect::{EffectCatalog, ToolEffects};
@@ -339,6 +339,7 @@ impl Lowering<'_> {
             items: each.items.clone(),
             parallel: each.parallel,
             limit: each.limit,
+            goes_on: each.on_error == OnError::Continue,
             body,
             collect: collect.clone(),
         });

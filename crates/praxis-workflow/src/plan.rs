@@ -296,6 +296,8 @@ pub(crate) struct Loop {
     pub(crate) items: Operand,
     pub(crate) parallel: bool,
     pub(crate) limit: Option<usize>,
+    /// Whether a round that fails lets the others go on.
+    pub(crate) goes_on: bool,
     pub(crate) body: BlockId,
     /// The names of the body whose lists are used behind the loop.
     pub(crate) collect: Vec<Slot>,

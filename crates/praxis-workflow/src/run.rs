@@ -12,6 +12,7 @@ mod state;
 mod issue;
 mod open;
 mod elide;
+mod size;
 mod steps;
 mod task;
 mod flow;
@@ -61,6 +62,8 @@ pub struct RunOptions {
     pub backoff: Backoff,
     /// How many rounds of a `FOR` may be begun before the first of them is done.
     pub window: usize,
+    /// How many bytes of memory a step's result may take; a larger one fails the step.
+    pub result_bytes: usize,
 }
 
 impl Default for RunOptions {
@@ -75,6 +78,7 @@ impl Default for RunOptions {
             optimize: true,
             backoff: Backoff::default(),
             window: 64,
+            result_bytes: 256 << 20,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::operand::doubt;
 use super::scope::{Entry, Perhaps, State};
 use super::text::{check_name, odd_character};
 use crate::argument::{Argument, Arguments};
-use crate::checked::{Branch, For, Node, NodeKind, Operand, Parallel};
+use crate::checked::{Branch, For, Node, NodeKind, OnError, Operand, Parallel};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::expression::Expression;
@@ -353,6 +353,7 @@ impl<'t> Checker<'t> {
         let mut items = None;
         let mut item = Type::ANY;
         let mut options = BlockOptions::default();
+        let mut on_error = OnError::default();
         let mut spoilt = statement.is_spoilt();
         if !spoilt
             && let Some(diagnostic) = words
@@ -366,15 +367,18 @@ impl<'t> Checker<'t> {
         if !spoilt && let Some(word) = words.get(2) {
             items = self.items(word);
             item = self.item_of(items.as_ref(), word);
-            let rest = &words[3..];
+            let (on_errors, rest): (Vec<Word>, Vec<Word>) = words[3..]
+                .iter()
+                .partition(|word| word.is_bare() && word.span().text(self.source).starts_with('@'));
+            on_error = self.on_error(&on_errors);
             if parallel {
-                options = self.block_options(statement, rest, false);
+                options = self.block_options(statement, &rest, false);
             } else if let (Some(first), Some(last)) = (rest.first(), rest.last()) {
                 let span = first.span().to(last.span());
                 let message = format!("`{}` is too much", shown(span.text(self.source)));
                 self.report(
                     Diagnostic::error(Code::SurplusWord, span, message)
-                        .with_help("only PARALLEL FOR takes options; quote a list that has blanks"),
+                        .with_help("FOR takes @on_error, and PARALLEL FOR also --limit; quote a list that has blanks"),
                 );
             }
         }
@@ -402,8 +406,48 @@ impl<'t> Checker<'t> {
             items,
             parallel,
             limit,
+            on_error,
             body,
         }))
+    }
+
+    /// The words with `@` on the line of a `FOR`.
+    fn on_error(&mut self, words: &[Word]) -> OnError {
+        const NAME: &str = "@on_error";
+        let mut found = None;
+        for word in words {
+            let text = word.span().text(self.source);
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            let diagnostic = if name != NAME {
+                let message = format!("unknown option `{}` of FOR", shown(name));
+                let diagnostic = Diagnostic::error(Code::UnknownStepOption, word.span(), message);
+                Some(match nearest(name, [NAME].into_iter()) {
+                    Some(meant) => diagnostic.with_help(format!("did you mean `{meant}`?")),
+                    None => diagnostic.with_help("FOR takes @on_error=stop or @on_error=continue"),
+                })
+            } else if found.is_some() {
+                let message = format!("the option `{NAME}` is given twice");
+                Some(
+                    Diagnostic::error(Code::RepeatedStepOption, word.span(), message)
+                        .with_help("keep one of the two"),
+                )
+            } else {
+                found = match value {
+                    "stop" => Some(OnError::Stop),
+                    "continue" => Some(OnError::Continue),
+                    _ => None,
+                };
+                found.is_none().then(|| {
+                    let message = format!("`{}` is not a value of `{NAME}`", shown(value));
+                    Diagnostic::error(Code::BadStepOption, word.span(), message)
+                        .with_help("it takes stop, which is the default, or continue")
+                })
+            };
+            if let Some(diagnostic) = diagnostic {
+                self.report(diagnostic);
+            }
+        }
+        found.unwrap_or_default()
     }
 
     fn items(&mut self, word: &Word) -> Option<Operand> {
@@ -511,7 +555,7 @@ impl<'t> Checker<'t> {
     fn block_options(
         &mut self,
         statement: Statement<'t>,
-        words: &'t [Word],
+        words: &[Word],
         all: bool,
     ) -> BlockOptions {
         let mut options = BlockOptions::default();

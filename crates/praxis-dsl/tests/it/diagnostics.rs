@@ -120,6 +120,19 @@ fn surplus_and_places() {
     check("RETURN a b", "P0112 b");
     check("WORKFLOW w lonely", "P0112 lonely");
     check("FOR x IN [1] --limit 2\nEND_FOR", "P0112 --limit 2");
+    check(
+        "FOR x IN [1] @on_error=maybe\nCALL ping\nEND_FOR",
+        "P0302 @on_error=maybe",
+    );
+    check(
+        "FOR x IN [1] @on_eror=stop\nCALL ping\nEND_FOR",
+        "P0301 @on_eror=stop",
+    );
+    check(
+        "PARALLEL FOR x IN [1] @on_error=stop --limit 2 @on_error=stop\nCALL ping\nEND_FOR",
+        "P0303 @on_error=stop",
+    );
+    check("FOR x IN [1] @on_error=continue\nCALL ping\nEND_FOR", "");
     check("PARALLEL --limt 2\nCALL ping\nEND_PARALLEL", "P0113 --limt");
     check(
         "PARALLEL FOR x IN [1] --any\nCALL ping\nEND_FOR",

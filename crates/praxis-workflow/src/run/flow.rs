@@ -308,7 +308,12 @@ impl<'a> Driver<'a> {
             return;
         };
         if let ScopeKind::Group(group) = &mut parent.kind {
+            let goes_on = matches!(&group.members, Members::Rounds { each, .. } if each.goes_on);
             return match failure {
+                Some(failure) if goes_on => {
+                    tracing::debug!(round = position, error = %failure.message, "a round failed, and its loop goes on");
+                    self.complete(entry_key);
+                }
                 Some(failure) => self.fail(entry_key, failure),
                 None => {
                     if let Members::Rounds { each, .. } = &group.members {

@@ -346,7 +346,7 @@ impl<'a> Driver<'a> {
         let round = self.scope(scope).and_then(|scope| match &scope.kind {
             ScopeKind::Group(group) => match &group.members {
                 Members::Rounds { each, items } => {
-                    Some((each.variable, items.get(position as usize)?))
+                    Some((each.variable, items.all().get(position as usize)?))
                 }
                 Members::Children(_) => None,
             },

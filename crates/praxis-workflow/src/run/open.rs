@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use praxis_dsl::Expression;
-use praxis_dsl::checked::Location;
+use praxis_dsl::checked::{Location, Operand, Reference};
 use serde_json::Value;
 
 use crate::plan::{BlockId, Loop, Statement, StatementKind};
@@ -12,7 +12,7 @@ use crate::report::Failure;
 
 use super::Driver;
 use super::issue::Opening;
-use super::state::{Bindings, End, EntryState, Group, Key, Members, Name, Ready, ScopeKind};
+use super::state::{Bindings, End, EntryState, Group, Items, Key, Members, Name, Ready, ScopeKind};
 
 impl<'a> Driver<'a> {
     pub(super) fn activate(&mut self, key: Key) {
@@ -129,9 +129,9 @@ impl<'a> Driver<'a> {
     }
 
     fn begin_loop(&mut self, key: Key, scope: Key, statement: &'a Statement, each: &'a Loop) {
-        let items = match self.resolve(scope, &each.items) {
-            Ok(Value::Array(items)) => items,
-            Ok(other) => {
+        let items = match self.as_it_stands(scope, &each.items).map(Items::new) {
+            Ok(Ok(items)) => items,
+            Ok(Err(other)) => {
                 let message = format!("FOR needs a list, not {}", kind_of(&other));
                 return self.fail(key, evaluation(message, statement.location));
             }
@@ -143,7 +143,7 @@ impl<'a> Driver<'a> {
             () => each.limit.unwrap_or(ahead),
         };
         let nothing = Arc::new(Value::Null);
-        let count = items.len();
+        let count = items.all().len();
         if count == 0
             && let Some(entry) = self.entry(key)
             && let Some(around) = self.scope(scope)
@@ -169,6 +169,18 @@ impl<'a> Driver<'a> {
                 .collect(),
         };
         self.open_group(key, group, count);
+    }
+
+    /// The value of an operand, without a copy where it is a name as it stands.
+    fn as_it_stands(&self, scope: Key, operand: &Operand) -> Result<Arc<Value>, String> {
+        if let Operand::Reference(Reference { name, path }) = operand
+            && path.is_empty()
+            && let Some(slot) = self.plan.names.slot(name)
+            && let Some(value) = self.value(scope, slot)
+        {
+            return Ok(Arc::clone(value));
+        }
+        self.resolve(scope, operand).map(Arc::new)
     }
 
     fn open_group(&mut self, key: Key, group: Group<'a>, total: usize) {
@@ -205,7 +217,7 @@ impl<'a> Driver<'a> {
         let (block, suffix) = match &group.members {
             Members::Children(blocks) => (blocks[position as usize], Arc::clone(&scope.suffix)),
             Members::Rounds { each, items } => {
-                let item = Arc::new(items[position as usize].clone());
+                let item = Arc::new(items.all()[position as usize].clone());
                 names.insert(each.variable, Name::Value(item));
                 (
                     each.body,

@@ -113,7 +113,26 @@ pub(super) struct Group<'a> {
 #[derive(Debug)]
 pub(super) enum Members<'a> {
     Children(&'a [BlockId]),
-    Rounds { each: &'a Loop, items: Vec<Value> },
+    Rounds { each: &'a Loop, items: Items },
+}
+
+/// The list of a loop: shared with the name that holds it, if one does.
+#[derive(Debug)]
+pub(super) struct Items(Arc<Value>);
+
+impl Items {
+    /// The value as a list, or back if it is none.
+    pub(super) fn new(value: Arc<Value>) -> Result<Self, Arc<Value>> {
+        if value.is_array() {
+            Ok(Self(value))
+        } else {
+            Err(value)
+        }
+    }
+
+    pub(super) fn all(&self) -> &[Value] {
+        self.0.as_array().map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Scope<'_> {

@@ -12,6 +12,7 @@ use crate::report::{Failure, StepStatus};
 
 use super::Driver;
 use super::open::evaluation;
+use super::size::bounded;
 use super::state::{EntryState, Key, Ready};
 use super::task::{self, TaskEnd};
 
@@ -108,7 +109,7 @@ impl Driver<'_> {
         }
     }
 
-    pub(super) fn finished(&mut self, key: Key, end: TaskEnd) {
+    pub(super) fn finished(&mut self, key: Key, mut end: TaskEnd) {
         let Some(entry) = self
             .entry_mut(key)
             .filter(|entry| entry.state == EntryState::Running)
@@ -126,6 +127,7 @@ impl Driver<'_> {
             return;
         };
         let step = self.plan.step(*index);
+        end.result = bounded(end.result, &step.tool, self.options.result_bytes);
         let id = self.step_id(key, *index);
         let status = if end.result.is_ok() {
             StepStatus::Succeeded

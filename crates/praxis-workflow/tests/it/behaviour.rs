@@ -513,3 +513,91 @@ fn long_loops_and_long_programs_run_through() {
             .all(|step| step.status == StepStatus::Succeeded)
     );
 }
+
+#[test]
+fn a_failing_item_stops_its_loop_or_lets_it_go_on() {
+    let program = |option: &str| {
+        format!(
+            "FOR x IN [1,2,3] {option}\n  LET f = \"${{x == 2 ? 'before' : 'no'}}\"\n  LET y = CALL read --path a --fail $f\n  CALL write --path \"w${{x}}\"\nEND_FOR\nRETURN $y\n"
+        )
+    };
+    let stopped = run(&program("@on_error=stop"));
+    assert_eq!(stopped.report.status, RunStatus::Failed);
+    assert_eq!(stopped.files().keys().collect::<Vec<_>>(), ["w1"]);
+    let went_on = run(&program("@on_error=continue"));
+    assert_eq!(went_on.report.status, RunStatus::Succeeded);
+    assert_eq!(went_on.report.output, json!([-1, null, -1]));
+    assert_eq!(went_on.files().keys().collect::<Vec<_>>(), ["w1", "w3"]);
+    let failed: Vec<&str> = went_on
+        .report
+        .steps
+        .iter()
+        .filter(|step| step.status == StepStatus::Failed)
+        .map(|step| step.id.as_str())
+        .collect();
+    assert_eq!(failed, ["s1[1]"]);
+    assert_eq!(went_on.statuses()["s2[1]"], StepStatus::Skipped);
+}
+
+/// Answers with a text, and counts how many of its answers are alive.
+#[derive(Default)]
+struct Counting {
+    alive: std::sync::Mutex<(std::collections::VecDeque<std::sync::Weak<Value>>, usize)>,
+}
+
+impl StepExecutor for Counting {
+    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            let output = StepOutput::from(call.arguments["arg"].clone());
+            let mut alive = self.alive.lock().unwrap();
+            alive.0.push_back(Arc::downgrade(&output.value));
+            while alive
+                .0
+                .front()
+                .is_some_and(|first| first.strong_count() == 0)
+            {
+                alive.0.pop_front();
+            }
+            let count = alive.0.len();
+            alive.1 = alive.1.max(count);
+            Ok(output)
+        })
+    }
+}
+
+#[test]
+fn hundreds_of_thousands_of_items_stream_through() {
+    let items: Vec<String> = (0..300_000).map(|n| n.to_string()).collect();
+    let program = format!(
+        "LET items = [{}]\nFOR x IN $items\n  LET y = CALL read --path a --arg $x\n  LET z = CALL compute --arg $y\nEND_FOR\n",
+        items.join(",")
+    );
+    let plan = plan(&program).unwrap();
+    let executor = Arc::new(Counting::default());
+    let run = Run::new(&plan, Arc::<Counting>::clone(&executor));
+    let report = paused(run.execute()).unwrap();
+    assert_eq!(report.status, RunStatus::Succeeded);
+    assert_eq!(report.steps.len(), 600_000);
+    // What is alive is what 64 rounds hold, not what all of them would.
+    let most = executor.alive.lock().unwrap().1;
+    assert!(most <= 3 * 64, "{most} results were alive at once");
+}
+
+#[test]
+fn a_result_that_is_too_large_fails_its_step() {
+    let plan = plan("LET x = CALL read --path a --arg \"0123456789\"\nRETURN $x\n").unwrap();
+    let options = RunOptions {
+        result_bytes: 40,
+        ..RunOptions::default()
+    };
+    let run = Run::new(&plan, Arc::new(Counting::default())).options(options);
+    let report = paused(run.execute()).unwrap();
+    let error = report.error.unwrap();
+    assert_eq!(error.kind, "output_too_large");
+    assert!(
+        error.message.contains("more than 40 bytes"),
+        "{}",
+        error.message
+    );
+}

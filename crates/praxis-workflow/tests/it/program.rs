@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use praxis_dsl::Expression;
 use praxis_dsl::checked::{
-    Branch, Call, CheckedProgram, For, Location, Node, NodeKind, Operand, Parallel, Piece,
+    Branch, Call, CheckedProgram, For, Location, Node, NodeKind, OnError, Operand, Parallel, Piece,
     Reference, StepOptions,
 };
 use serde_json::json;
@@ -271,8 +271,17 @@ impl Generator {
             items,
             parallel: false,
             limit: None,
+            on_error: self.on_error(),
             body,
         })
+    }
+
+    fn on_error(&mut self) -> OnError {
+        if self.random.u32(0..3) == 0 {
+            OnError::Continue
+        } else {
+            OnError::Stop
+        }
     }
 
     /// Rounds without an order, each with files of its own.
@@ -306,6 +315,7 @@ impl Generator {
             items,
             parallel: true,
             limit,
+            on_error: self.on_error(),
             body,
         })
     }
@@ -437,7 +447,12 @@ fn print(nodes: &[Node], depth: usize, out: &mut String) {
                 print(otherwise, depth + 1, out);
             }
             NodeKind::For(each) => {
-                put(format!("FOR {} IN {}", each.variable, show(&each.items)));
+                put(format!(
+                    "FOR {} IN {} {:?}",
+                    each.variable,
+                    show(&each.items),
+                    each.on_error
+                ));
                 print(&each.body, depth + 1, out);
             }
             NodeKind::Try { body, handler, .. } => {
