@@ -422,7 +422,7 @@ impl<'t> Checker<'t> {
                 let message = format!("unknown option `{}` of FOR", shown(name));
                 let diagnostic = Diagnostic::error(Code::UnknownStepOption, word.span(), message);
                 Some(match nearest(name, [NAME].into_iter()) {
-                    Some(meant) => diagnostic.with_help(format!("did you mean `{meant}`?")),
+                    Some(meant) => diagnostic.with_help(format!("did you mean `{}`?", meant.word)),
                     None => diagnostic.with_help("FOR takes @on_error=stop or @on_error=continue"),
                 })
             } else if found.is_some() {

@@ -212,7 +212,7 @@ RETURN ${[size(y),z[1],size(none)]}
         .collect();
     assert_eq!(ids, ["w[0]", "w[1]", "w[2]", "s2"]);
     assert_eq!(
-        run("LET n = 3\nFOR x IN $n\n  CALL compute\nEND_FOR\n")
+        run("LET n = CALL compute\nFOR x IN $n\n  CALL compute\nEND_FOR\n")
             .report
             .error
             .unwrap()

@@ -13,17 +13,17 @@ use tokio::runtime::Runtime;
 use crate::program::{generate, generate_ordered, text};
 use crate::world::{World, effects};
 
-/// What must be the same: everything but timings, the run's id, and how a step that was left out
-/// would have come by its result.
+/// What must be the same: everything but timings and the run's id.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     files: BTreeMap<String, i64>,
     status: String,
     output: serde_json::Value,
     error: Option<Failure>,
-    steps: Vec<(String, StepStatus, Option<Failure>)>,
-    /// Attempts, and whether the result was remembered.
-    came_by: Vec<(u32, bool)>,
+    steps: Vec<(String, StepStatus, u32, Option<Failure>)>,
+    /// Which results were remembered. That is a measurement, but one that must be the same unless a
+    /// step was left out whose result a later one would have found.
+    cached: Vec<bool>,
 }
 
 fn outcome(world: &World, report: &RunReport) -> Outcome {
@@ -35,11 +35,12 @@ fn outcome(world: &World, report: &RunReport) -> Outcome {
         error: report.error.clone(),
         steps: steps
             .clone()
-            .map(|step| (step.id.clone(), step.status, step.error.clone()))
+            .map(|step| {
+                let id = step.id.clone();
+                (id, step.status, step.attempts, step.error.clone())
+            })
             .collect(),
-        came_by: steps
-            .map(|step| (step.attempts, step.timing.cached))
-            .collect(),
+        cached: steps.map(|step| step.timing.cached).collect(),
     }
 }
 
@@ -106,15 +107,7 @@ fn difference(
                 matches!(step.timing.elided, Some(Elided::Unused))
             };
             if report.steps.iter().any(left_out) {
-                for (index, step) in report.steps.iter().enumerate() {
-                    // A later step of the same arguments computes what this one would have.
-                    if let Some(expected) = expected.came_by.get(index) {
-                        found.came_by[index].1 = expected.1;
-                        if left_out(step) {
-                            found.came_by[index].0 = expected.0;
-                        }
-                    }
-                }
+                found.cached.clone_from(&expected.cached);
             }
             if found != expected {
                 return Some(format!(
