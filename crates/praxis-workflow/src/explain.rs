@@ -34,7 +34,8 @@ pub struct Explanation {
     pub steps: Vec<ExplainedStep>,
     /// The blocks in program order.
     pub blocks: Vec<ExplainedBlock>,
-    /// Ids of calls that may run at the same time, by the number of calls on the longest way to them.
+    /// Ids of calls that may run at the same time, by the number of calls on the longest way to them;
+    /// of the branches of an `IF`, one runs.
     pub groups: Vec<Vec<String>>,
     /// What the passes noted.
     pub changes: Vec<Change>,

@@ -82,6 +82,8 @@ struct Scope {
     names: HashMap<Slot, NodeId>,
     writes: WriteIndex,
     returns: Option<NodeId>,
+    /// What stands for all before the position.
+    gate: Option<(u32, Option<NodeId>)>,
     /// The first position whose step waits for all that stands around.
     committed: Option<u32>,
 }
@@ -125,6 +127,7 @@ impl Builder<'_> {
             names: HashMap::new(),
             writes: WriteIndex::default(),
             returns: None,
+            gate: None,
             committed: None,
         });
     }
@@ -304,21 +307,29 @@ impl Builder<'_> {
         let consumed = &self.consumed;
         let scope = &mut self.scopes[level];
         let inside = scope.open;
+        // What stands inside of one statement waits for the same before it.
+        if let Some((position, gate)) = scope.gate
+            && position == scope.position
+        {
+            return gate;
+        }
         scope.frontier.retain(|&end| !consumed[end as usize]);
         let gate = match *scope.frontier {
-            [] => return None,
-            [one] => one,
+            [] => None,
+            [one] => Some(one),
             _ => {
                 let frontier = std::mem::take(&mut scope.frontier);
                 let gate = self.node(GraphKind::All, line, inside, 1.0, true);
                 for end in frontier {
                     self.edge(end, gate, Because::Part);
                 }
-                gate
+                Some(gate)
             }
         };
-        self.scopes[level].frontier = vec![gate];
-        Some(gate)
+        let scope = &mut self.scopes[level];
+        scope.frontier = gate.into_iter().collect();
+        scope.gate = Some((scope.position, gate));
+        gate
     }
 
     /// The blocks of a statement; gives the node of its end.

@@ -141,6 +141,18 @@ fn waits_are_told_in_the_source_s_terms() {
         "s2",
         &[],
     );
+    let branches = "FOR x IN [1]\n  CALL read --path $x\nEND_FOR\nLET q = CALL read\nIF q == 1\n  CALL write --path a\nELSE\n  CALL write --path b\nENDIF\n";
+    for id in ["s3", "s4"] {
+        check(
+            &explain(branches),
+            id,
+            &[
+                "the FOR on line 1 must have succeeded",
+                "line 4 must have succeeded",
+                "the IF on line 5 is decided",
+            ],
+        );
+    }
     check(
         &explain("LET p = CALL compute\nCALL write --path a\nCALL read --path $p\n"),
         "s3",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use praxis_workflow::{
-    Backoff, EffectClass, Elided, Failure, Plan, Run, RunOptions, RunReport, StepStatus,
-    ToolEffects, lower,
+    Backoff, EffectClass, Elided, Failure, Plan, ResourceParameter, Run, RunOptions, RunReport,
+    StepStatus, ToolEffects, lower,
 };
 use tokio::runtime::Runtime;
 
@@ -210,8 +210,15 @@ fn a_broken_rule_is_noticed() {
     noticed("a read that crosses writes", "read", ToolEffects::pure());
     noticed(
         "a write of another resource",
-        "copy",
-        ToolEffects::writes(&["from"]),
+        "write",
+        ToolEffects {
+            class: EffectClass::Write,
+            writes: vec![ResourceParameter {
+                name: "none".to_owned(),
+                default: Some("elsewhere".to_owned()),
+            }],
+            ..ToolEffects::default()
+        },
     );
     noticed(
         "an external step that is no barrier",
