@@ -6,7 +6,7 @@ use std::time::Instant;
 use praxis_dsl::navigate::{Names, visible_names};
 use praxis_dsl::{Code, Diagnostic, Limits, Span, Tree, parse};
 
-use super::protocol::{Change, Range};
+use super::protocol::{Change, Range, TextEdit};
 use super::text::{Encoding, Text};
 use crate::program;
 use crate::toolbox::Toolbox;
@@ -126,8 +126,30 @@ impl Document {
         Span::new(bytes.start, bytes.end)
     }
 
-    /// Everything, from the first character to the last.
-    pub(super) fn whole(&self) -> Range {
-        self.text.range(0..self.source().len())
+    /// The edit that puts `text` in the place of all of it and touches only the lines that differ.
+    pub(super) fn replacement(&self, text: &str) -> Option<TextEdit> {
+        let (old, new) = (self.source(), text);
+        if old == new {
+            return None;
+        }
+        let ahead = old.split_inclusive('\n').zip(new.split_inclusive('\n'));
+        let ahead = ahead.take_while(|(one, other)| one == other);
+        let ahead: usize = ahead.map(|(line, _)| line.len()).sum();
+        let (old, new) = (&old[ahead..], &new[ahead..]);
+        let behind = old.lines().rev().zip(new.lines().rev());
+        let same = behind.take_while(|(one, other)| one == other).count();
+        let end = |text: &str| {
+            let lines = text.split_inclusive('\n').rev().take(same);
+            text.len() - lines.map(str::len).sum::<usize>()
+        };
+        // The last line may have no line end, or another one.
+        let (mut old_end, mut new_end) = (end(old), end(new));
+        if old[old_end..] != new[new_end..] {
+            (old_end, new_end) = (old.len(), new.len());
+        }
+        Some(TextEdit {
+            range: self.text.range(ahead..ahead + old_end),
+            new_text: new[..new_end].to_owned(),
+        })
     }
 }

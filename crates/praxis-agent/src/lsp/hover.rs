@@ -1,7 +1,7 @@
 //! What is said of the word under the cursor, and of what is offered there.
 
 use praxis_dsl::navigate::{Target, target_at};
-use praxis_dsl::{Keyword, Quote, Span, Word, parse};
+use praxis_dsl::{Keyword, Span, parse};
 use praxis_exec::{Parameter, ToolContract};
 use serde_json::{Value, json};
 
@@ -17,7 +17,9 @@ pub(super) fn hover(document: &Document, tools: &Toolbox, at: Position) -> Optio
         Some(found) => {
             let definitions = document.names(tools).definitions(found);
             let bound = definitions.iter().map(|at| binding(document, tools, *at));
-            let mut parts = vec![format!("`${}`", found.name)];
+            let value = found.value();
+            let value = value.map_or_else(String::new, |value| format!(": {value}"));
+            let mut parts = vec![format!("`${}`{value}", found.name)];
             parts.extend(bound);
             (parts.join("\n\n"), Some(found.span))
         }
@@ -108,7 +110,7 @@ pub(super) fn parameter(parameter: &Parameter) -> String {
     text.trim_end().to_owned()
 }
 
-/// The line that binds a name, by which tool, and of what type the value is where that is plain.
+/// The line that binds a name, and by which tool.
 pub(super) fn binding(document: &Document, tools: &Toolbox, at: Span) -> String {
     let source = document.source();
     let index = document.tree().line_index();
@@ -138,28 +140,10 @@ fn bound_to(tools: &Toolbox, line: &str) -> Option<String> {
                 contract.description
             ))
         }
-        Keyword::Let | Keyword::Input => value.and_then(|word| kind(word, line)),
         Keyword::For | Keyword::ParallelFor => {
             Some("an item of the list; the name ends with the loop".to_owned())
         }
         Keyword::Catch => Some("the failure of the TRY".to_owned()),
         _ => None,
     }
-}
-
-/// The type of a value that stands in the line as it is.
-fn kind(word: &Word, line: &str) -> Option<String> {
-    if word.raw(line).contains('$') {
-        return None;
-    }
-    let name = match (word.quote(), serde_json::from_str(&word.text(line))) {
-        (_, Ok(Value::Array(_))) => "array",
-        (_, Ok(Value::Object(_))) => "object",
-        (Quote::Bare, Ok(Value::Bool(_))) => "boolean",
-        (Quote::Bare, Ok(Value::Number(number))) if number.is_f64() => "number",
-        (Quote::Bare, Ok(Value::Number(_))) => "integer",
-        (Quote::Bare, Ok(Value::Null)) => "null",
-        _ => "text",
-    };
-    Some(format!("type: {name}"))
 }

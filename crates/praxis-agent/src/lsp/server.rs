@@ -414,6 +414,14 @@ impl<W: Write> Server<W> {
                 let (document, _) = self.document(&params.text_document.uri)?;
                 write(outline::foldings(document))
             }
+            "textDocument/formatting" => {
+                let params: DocumentParams = read(method, params)?;
+                let (document, _) = self.document(&params.text_document.uri)?;
+                // A program whose blocks are not known is left alone; its diagnostics say why.
+                let layout = praxis_dsl::format(document.tree()).ok();
+                let edit = layout.and_then(|layout| document.replacement(&layout));
+                write(Vec::from_iter(edit))
+            }
             "textDocument/codeAction" => {
                 let params: ActionParams = read(method, params)?;
                 let (document, tools) = self.document(&params.text_document.uri)?;
@@ -477,6 +485,7 @@ fn capabilities(encoding: Encoding) -> Value {
         "renameProvider": { "prepareProvider": true },
         "documentSymbolProvider": true,
         "foldingRangeProvider": true,
+        "documentFormattingProvider": true,
         "codeActionProvider": { "codeActionKinds": ["quickfix"] },
     })
 }

@@ -314,8 +314,8 @@ fn hover_tells_what_a_word_is() {
         &["`$t`", "line 1", "result of **read_file**"],
     );
     check("LET n = 4|2\n", &[]);
-    check("LET n = 42\nRETURN $n|", &["type: integer"]);
-    check("INPUT n = [1]\nRETURN ${n|[0]}", &["type: array"]);
+    check("LET n = 42\nRETURN $n|", &["`$n`: an integer"]);
+    check("INPUT n = [1]\nRETURN ${n|[0]}", &["`$n`"]);
     check(
         "FOR i IN [1]\nCALL word_count $|i\nEND_FOR",
         &["an item of the list"],
@@ -445,6 +445,41 @@ fn blocks_are_outlined_and_folded() {
     let folds = client.ask("textDocument/foldingRange", &document);
     let fold = |start: u32, end: u32| json!({ "startLine": start, "endLine": end });
     assert_eq!(folds, json!([fold(2, 8), fold(4, 5), fold(6, 7)]));
+}
+
+#[test]
+fn formatting_gives_the_one_layout_by_an_edit_of_what_differs() {
+    let mut client = client();
+    let mut check = |source: &str, expect: &str, lines: Option<(u64, u64)>| {
+        client.open(URI, source);
+        let params = json!({ "textDocument": { "uri": URI }, "options": { "tabSize": 8, "insertSpaces": false } });
+        let edits = client.ask("textDocument/formatting", &params);
+        let edits = edits.as_array().unwrap();
+        assert_eq!(applied(source, edits), expect, "{source:?}");
+        let touched = edits.first().map(|edit| {
+            let line = |end: &str| edit["range"][end]["line"].as_u64().unwrap();
+            (line("start"), line("end"))
+        });
+        assert_eq!(touched, lines, "{source:?}");
+    };
+    check("CALL system_info\n", "CALL system_info\n", None);
+    check(
+        "if true\ncall   system_info # x\nendif\n",
+        "IF true\n  CALL system_info  # x\nENDIF\n",
+        Some((0, 3)),
+    );
+    check(
+        "LET x = 1\nFOR i IN [1]\nCALL system_info\nEND_FOR\n",
+        "LET x = 1\nFOR i IN [1]\n  CALL system_info\nEND_FOR\n",
+        Some((2, 3)),
+    );
+    check("let x = 1", "LET x = 1\n", Some((0, 0)));
+    check(
+        "IF true\n CALL   system_info",
+        "IF true\n CALL   system_info",
+        None,
+    );
+    check("", "", None);
 }
 
 #[test]
@@ -595,6 +630,7 @@ fn every_request_is_answered() {
         "documentSymbol",
         "foldingRange",
         "codeAction",
+        "formatting",
     ];
     for method in methods {
         let method = format!("textDocument/{method}");

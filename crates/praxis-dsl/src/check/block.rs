@@ -684,23 +684,21 @@ impl<'t> Checker<'t> {
         }
         // Where a name may be bound twice, it is not known which of both holds.
         let value = if self.lenient { Type::ANY } else { value };
+        self.enter(name.to_owned(), span, value);
+    }
+
+    pub(super) fn bind_silently(&mut self, name: String, span: Span) {
+        self.enter(name, span, Type::ANY);
+    }
+
+    fn enter(&mut self, name: String, span: Span, value: Type) {
+        self.scope.note_binding(&name, span, value.kinds);
         let entry = Entry {
             state: State::Bound,
             span,
             sibling: false,
             value,
         };
-        self.scope.put(name.to_owned(), entry);
-    }
-
-    pub(super) fn bind_silently(&mut self, name: String, span: Span) {
-        let entry = Entry {
-            state: State::Bound,
-            span,
-            sibling: false,
-            value: Type::ANY,
-        };
-        self.scope.note_binding(&name, span);
         self.scope.put(name, entry);
     }
 }

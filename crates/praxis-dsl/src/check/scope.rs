@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::trace::{Trace, Use};
-use crate::expression::kinds::Type;
+use crate::expression::kinds::{Kinds, Type};
 use crate::source::Span;
 
 /// How far a name is bound.
@@ -76,9 +76,9 @@ impl Scope {
     }
 
     /// Keeps that `name` is bound at `span`.
-    pub(super) fn note_binding(&mut self, name: &str, span: Span) {
+    pub(super) fn note_binding(&mut self, name: &str, span: Span, kinds: Kinds) {
         if let Some(trace) = &mut self.trace {
-            trace.bindings.push((name.to_owned(), span));
+            trace.bindings.push((name.to_owned(), span, kinds));
         }
     }
 
@@ -87,10 +87,12 @@ impl Scope {
         let Some(trace) = &mut self.trace else {
             return;
         };
+        let entry = self.entries.get(name);
         trace.uses.push(Use {
             name: name.to_owned(),
             span,
-            binding: self.entries.get(name).map(|entry| entry.span),
+            binding: entry.map(|entry| entry.span),
+            kinds: entry.map_or(Kinds::JSON, |entry| entry.value.kinds),
             links: trace.links.len(),
         });
     }

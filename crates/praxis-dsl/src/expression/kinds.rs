@@ -31,7 +31,7 @@ impl Kinds {
     /// What only exists inside of expressions: bytes, types.
     const OTHER: Self = Self(256);
     /// What a name can hold.
-    const JSON: Self = Self(255);
+    pub(crate) const JSON: Self = Self(255);
     const ANY: Self = Self(511);
 
     const NAMES: [(Self, &'static str); 9] = [

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use crate::catalog::ToolCatalog;
 use crate::check::{Trace, check_traced};
+use crate::expression::kinds::Kinds;
 use crate::source::Span;
 use crate::tree::Tree;
 
@@ -32,9 +33,15 @@ pub struct Occurrence {
     binding: Option<usize>,
     /// How many links this place can see.
     links: usize,
+    kinds: Kinds,
 }
 
 impl Occurrence {
+    /// What its value can be, such as `an integer` or `text or null`, where that is known.
+    pub fn value(&self) -> Option<String> {
+        (self.kinds != Kinds::JSON).then(|| self.kinds.to_string())
+    }
+
     /// Whether it is bound, at least on some ways through the program.
     pub fn is_bound(&self) -> bool {
         self.binding.is_some()
@@ -50,7 +57,7 @@ impl Names {
         let mut numbers = HashMap::new();
         let mut first: HashMap<&str, usize> = HashMap::new();
         let mut names = Self::default();
-        for (name, span) in &trace.bindings {
+        for (name, span, kinds) in &trace.bindings {
             let number = names.bindings.len();
             numbers.insert(*span, number);
             first.entry(name).or_insert(number);
@@ -62,6 +69,7 @@ impl Names {
                 binds: true,
                 binding: Some(number),
                 links: 0,
+                kinds: *kinds,
             });
         }
         for used in &trace.uses {
@@ -74,6 +82,7 @@ impl Names {
                 binds: false,
                 binding: binding.or_else(|| tree.unbalanced.then(guess).flatten()),
                 links: used.links,
+                kinds: used.kinds,
             });
         }
         names.occurrences.sort_by_key(|occurrence| occurrence.span);

@@ -89,6 +89,26 @@ fn a_name_of_several_branches_is_one_name_after_them() {
     check_name(&at(8), &[(2, 5), (5, 5)], &all);
 }
 
+#[test]
+fn what_a_name_holds_is_told_where_it_is_known() {
+    #[track_caller]
+    fn check(marked: &str, expect: Option<&str>) {
+        let (source, offset) = cursor(marked);
+        let names = Names::of(&parse(&source), &catalog());
+        let name = names.at(offset).expect("there is a name");
+        assert_eq!(name.value().as_deref(), expect, "{marked}");
+    }
+    check("LET |x = 42", Some("an integer"));
+    check("LET x = 42\nLET y = $|x", Some("an integer"));
+    check("FOR i IN ['a']\nCALL say $i|\nEND_FOR", None);
+    check("FOR i IN '[\"a\"]'\nCALL say $i|\nEND_FOR", Some("text"));
+    check("LET |x = CALL ping", None);
+    check(
+        "IF true\nLET x = 1\nELSE\nLET x = text\nENDIF\nCALL say $|x",
+        Some("an integer or text"),
+    );
+}
+
 #[track_caller]
 fn check_visible(marked: &str, expect: &str) {
     let (source, offset) = cursor(marked);
