@@ -9,13 +9,20 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use praxis_dsl::checked::{
     Call, CheckedProgram, Location, Node, NodeKind, Operand, Reference, StepOptions,
 };
-use praxis_workflow::{NoopExecutor, Plan, Run, RunOptions, RunStatus, ToolEffects, lower};
+use praxis_workflow::{
+    Journal, MemoryJournal, NoopExecutor, Plan, Retention, Run, RunId, RunJournal, RunOptions,
+    RunStart, RunStatus, SqliteJournal, ToolEffects, lower,
+};
 use serde_json::{Map, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 /// A program of `steps` calls; in a chain each needs the result of the one before.
 fn plan(steps: usize, chain: bool) -> Plan {
+    plan_of(steps, chain, ToolEffects::pure())
+}
+
+fn plan_of(steps: usize, chain: bool, effects: ToolEffects) -> Plan {
     let body = (0..steps).map(|index| {
         let argument = match index.checked_sub(1).filter(|_| chain) {
             Some(before) => Operand::Reference(Reference {
@@ -47,21 +54,26 @@ fn plan(steps: usize, chain: bool) -> Plan {
         inputs: Vec::new(),
         body: body.collect(),
     };
-    let effects = HashMap::from([("noop".to_owned(), ToolEffects::pure())]);
+    let effects = HashMap::from([("noop".to_owned(), effects)]);
     lower(&program, &effects).expect("calls without `@after` have no circle")
 }
 
 /// As an agent would: on a worker of the runtime, not on the thread that blocks on it.
 async fn run(plan: Arc<Plan>) -> usize {
+    run_with(&plan, None).await
+}
+
+async fn run_with(plan: &Plan, journal: Option<RunJournal>) -> usize {
     let options = RunOptions {
         jobs: 64,
         ..RunOptions::default()
     };
-    let report = Run::new(&plan, Arc::new(NoopExecutor))
-        .options(options)
-        .execute()
-        .await
-        .expect("the options are valid");
+    let run = Run::new(plan, Arc::new(NoopExecutor)).options(options);
+    let run = match journal {
+        Some(journal) => run.journal(journal),
+        None => run,
+    };
+    let report = run.execute().await.expect("the options are valid");
     assert_eq!(report.status, RunStatus::Succeeded);
     report.steps.len()
 }
@@ -120,5 +132,56 @@ fn scheduler(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scheduler);
+/// A run whose journal is written as it goes, and forgotten after.
+async fn journaled(plan: Arc<Plan>, journal: Arc<dyn Journal>) -> usize {
+    let id = RunId::generate();
+    let writing = RunJournal::begin(&journal, id.clone(), RunStart::default());
+    let steps = run_with(&plan, Some(writing.expect("a journal begins"))).await;
+    let history = journal.read(&id).expect("the journal can be read");
+    assert_eq!(history.finished().len(), steps);
+    journal.remove(&id).expect("the run is over");
+    steps
+}
+
+/// What it costs that a run can be resumed.
+fn journal(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime starts");
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let memory: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
+    let sqlite: Arc<dyn Journal> =
+        Arc::new(SqliteJournal::new(folder.path(), Retention::default()));
+    let mut group = criterion.benchmark_group("journal");
+    group.sample_size(20);
+    let steps = 10_000;
+    group.throughput(Throughput::Elements(steps as u64));
+    for (shape, chain) in [("wide", false), ("chain", true)] {
+        let plan = Arc::new(plan(steps, chain));
+        group.bench_function(BenchmarkId::new(shape, "off"), |bencher| {
+            bencher.iter(|| assert_eq!(on_worker(&runtime, run(Arc::clone(&plan))), steps));
+        });
+        for (name, journal) in [("memory", &memory), ("sqlite", &sqlite)] {
+            group.bench_function(BenchmarkId::new(shape, name), |bencher| {
+                bencher.iter(|| {
+                    let work = journaled(Arc::clone(&plan), Arc::clone(journal));
+                    assert_eq!(on_worker(&runtime, work), steps);
+                });
+            });
+        }
+    }
+    // Each of these is announced on stable storage before it is dispatched, one after the other.
+    let writes = 100;
+    let plan = Arc::new(plan_of(writes, false, ToolEffects::external()));
+    group.throughput(Throughput::Elements(writes as u64));
+    for (name, journal) in [("memory", &memory), ("sqlite", &sqlite)] {
+        group.bench_function(BenchmarkId::new("writes", name), |bencher| {
+            bencher.iter(|| {
+                let work = journaled(Arc::clone(&plan), Arc::clone(journal));
+                assert_eq!(on_worker(&runtime, work), writes);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, scheduler, journal);
 criterion_main!(benches);

@@ -84,7 +84,8 @@ fn thirty_steps(tool: &str) -> String {
     program.push_str("  LET twice = CALL calculator \"${n} * 2\"\n");
     program.push_str(&format!("  CALL {tool} out/rounds.txt $twice\nEND_FOR\n"));
     program.push_str("LET back = CALL read_file out/rounds.txt\n");
-    program.push_str("LET last = CALL word_count --text $back\n");
+    // Not how many rounds there are in the file: a step of unknown outcome may be done twice.
+    program.push_str("LET last = CALL word_count --text \"${size(back) > 0}\"\n");
     program.push_str(&format!("CALL {tool} out/end.txt $last.words\n"));
     program.push_str("TRY\n  CALL read_file nowhere.txt\nCATCH err\n");
     program.push_str(&format!(
@@ -117,9 +118,15 @@ fn lines(files: &BTreeMap<String, String>) -> BTreeMap<(String, String), usize> 
     counts
 }
 
+/// What a run leaves.
+struct Left {
+    output: Value,
+    files: BTreeMap<String, String>,
+}
+
 /// Kills the run at one write of its journal, goes on, and compares what is left with a run that
 /// was let be. Gives whether there was such a write.
-fn survives(tool: &str, write: u32, when: &str, expected: &BTreeMap<String, String>) -> bool {
+fn survives(tool: &str, write: u32, when: &str, expected: &Left) -> bool {
     let place = place();
     place.write("w.praxis", thirty_steps(tool).as_bytes());
     place.write("out/.keep", b"");
@@ -135,7 +142,7 @@ fn survives(tool: &str, write: u32, when: &str, expected: &BTreeMap<String, Stri
     }
     let shown = runs(&place, &["show", "latest", "--json"]).exits(0).json();
     if shown["status"] == "succeeded" {
-        assert_eq!(&files(&place), expected, "{at}");
+        assert_eq!(files(&place), expected.files, "{at}");
         return true;
     }
     let Some(start) = shown["source"].as_str() else {
@@ -147,8 +154,8 @@ fn survives(tool: &str, write: u32, when: &str, expected: &BTreeMap<String, Stri
     let unknown = shown["unknown"].as_array().unwrap().len();
     let ran = runs(&place, &["resume", "latest", "--json"]);
     if tool == "set" {
-        assert_eq!(ran.exits(0).json()["output"], 4, "{at}");
-        assert_eq!(&files(&place), expected, "{at}");
+        assert_eq!(ran.exits(0).json()["output"], expected.output, "{at}");
+        assert_eq!(files(&place), expected.files, "{at}");
         return true;
     }
     let ran = if unknown == 0 {
@@ -158,8 +165,8 @@ fn survives(tool: &str, write: u32, when: &str, expected: &BTreeMap<String, Stri
         assert!(unknown <= 5, "{at}: no more than were in flight: {shown:#}");
         runs(&place, &["resume", "latest", "--json", "--rerun-unknown"])
     };
-    assert_eq!(ran.exits(0).json()["output"], 4, "{at}");
-    let (found, expected) = (lines(&files(&place)), lines(expected));
+    assert_eq!(ran.exits(0).json()["output"], expected.output, "{at}");
+    let (found, expected) = (lines(&files(&place)), lines(&expected.files));
     assert_eq!(
         found.keys().collect::<Vec<_>>(),
         expected.keys().collect::<Vec<_>>(),
@@ -181,7 +188,10 @@ fn kill_everywhere(tool: &str, first: u32) {
     place.write("out/.keep", b"");
     let report = run(&place, &["--jobs", "4"]).exits(0).json();
     assert_eq!(report["steps"].as_array().unwrap().len(), 31);
-    let expected = files(&place);
+    let expected = Left {
+        output: report["output"].clone(),
+        files: files(&place),
+    };
     let stride = if std::env::var_os("PRAXIS_KILL_EVERYWHERE").is_some() {
         1
     } else {
@@ -624,7 +634,9 @@ fn a_damaged_journal_is_said_and_what_is_whole_is_shown() {
     let path = place.path().join(format!("state/runs/{id}.journal"));
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
-    bytes[middle] ^= 0xff;
+    for byte in bytes[middle..].iter_mut().step_by(97).take(40) {
+        *byte ^= 0xff;
+    }
     std::fs::write(&path, bytes).unwrap();
     let shown = runs(&place, &["show", "latest", "--json"]).exits(0).json();
     let damage = shown["damage"]
