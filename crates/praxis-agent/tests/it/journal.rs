@@ -60,10 +60,12 @@ fn killed_at(place: &Place, write: u32, when: &str, arguments: &[&str]) -> Optio
 
 /// Everything but the times.
 fn timeless(mut report: Value) -> Value {
-    report["timing"] = Value::Null;
+    for time in ["makespan_ms", "critical_path_ms", "work_ms"] {
+        report["timing"][time] = Value::Null;
+    }
     for step in report["steps"].as_array_mut().unwrap() {
-        step["started_ms"] = Value::Null;
-        step["duration_ms"] = Value::Null;
+        step["timing"]["started_ms"] = Value::Null;
+        step["timing"]["duration_ms"] = Value::Null;
     }
     report
 }
@@ -309,7 +311,7 @@ fn a_replay_gives_the_report_and_runs_nothing() {
     assert_eq!(files(&place), before);
     // Steps that were answered from the cache replay as such.
     let again = run(&place, &[]).exits(0).json();
-    assert_ne!(again["cache"]["hits"], 0);
+    assert_ne!(again["timing"]["cache"]["hits"], 0);
     let replayed = runs(&place, &["replay", "latest", "--json"])
         .exits(0)
         .json();
