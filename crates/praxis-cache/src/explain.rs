@@ -23,6 +23,8 @@ pub struct Explanation {
     pub expires_in: Duration,
     /// The run that stored it.
     pub run: RunId,
+    /// Whether it says that there is [no answer](crate::Answer::Negative).
+    pub negative: bool,
     /// About how many calls it answered since it came into memory.
     pub accesses: u32,
     /// Its approximate size in memory.
@@ -62,6 +64,7 @@ impl Explanation {
             age: now.saturating_sub(entry.stored_at()),
             expires_in: entry.expires_at().saturating_sub(now),
             run: entry.run(),
+            negative: entry.is_negative(),
             accesses: entry.accesses(),
             weight_bytes: entry.weight_bytes(),
             reads: entry.reads().map(freshness).collect(),
@@ -95,6 +98,9 @@ impl fmt::Display for Explanation {
             writeln!(f, "  not given any more: its time has passed")?;
         } else {
             writeln!(f, "  expires in {} s", seconds(&self.expires_in))?;
+        }
+        if self.negative {
+            writeln!(f, "  says that there is no answer")?;
         }
         for (resource, freshness) in &self.reads {
             match freshness {

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -23,7 +23,24 @@ const LEAST_BYTES_OF_A_SHARD: u64 = 4 << 20;
 /// What to let go is the choice of Clock-PRO+S3-FIFO, by how often and how recently an entry was used.
 #[derive(Clone)]
 pub struct QuickStore {
-    cache: Arc<Cache<KeyId, Arc<Entry>, Weigh, BuildHasherDefault<IdHasher>>>,
+    cache: Arc<Cache<Place, Arc<Entry>, Weigh, BuildHasherDefault<IdHasher>>>,
+}
+
+/// A key's id in words, since the alignment of a `u128` would cost each place in the table eight bytes and more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place([u64; 2]);
+
+impl Place {
+    fn of(id: KeyId) -> Self {
+        Self([id.0 as u64, (id.0 >> 64) as u64])
+    }
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [low, high] = self.0;
+        state.write_u128(u128::from(high) << 64 | u128::from(low));
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -31,8 +48,8 @@ struct Weigh {
     floor: u64,
 }
 
-impl Weighter<KeyId, Arc<Entry>> for Weigh {
-    fn weight(&self, _: &KeyId, entry: &Arc<Entry>) -> u64 {
+impl Weighter<Place, Arc<Entry>> for Weigh {
+    fn weight(&self, _: &Place, entry: &Arc<Entry>) -> u64 {
         entry.weight_bytes().max(self.floor).max(1)
     }
 }
@@ -68,15 +85,15 @@ impl QuickStore {
 
 impl Store for QuickStore {
     fn get(&self, id: KeyId) -> Option<Arc<Entry>> {
-        self.cache.get(&id)
+        self.cache.get(&Place::of(id))
     }
 
     fn insert(&self, id: KeyId, entry: Arc<Entry>) {
-        self.cache.insert(id, entry);
+        self.cache.insert(Place::of(id), entry);
     }
 
     fn remove(&self, id: KeyId) {
-        self.cache.remove(&id);
+        self.cache.remove(&Place::of(id));
     }
 
     fn clear(&self) {
