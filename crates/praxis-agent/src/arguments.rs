@@ -46,6 +46,10 @@ pub(crate) enum Command {
     Check(Check),
     /// Say what a run would do, and how long it may take.
     Explain(Explain),
+    /// Lay programs out in their one form, or turn them into JSON and back.
+    Fmt(Fmt),
+    /// Say what a diagnostic's code means, with an example.
+    ExplainError(ExplainError),
     /// Print a program's tree.
     Ast(Compat),
     /// Print a program's tokens.
@@ -144,6 +148,9 @@ pub(crate) struct Check {
     /// The programs' files; `-` reads one from standard input.
     #[arg(required = true)]
     pub(crate) files: Vec<String>,
+    /// First make the changes in the files that certainly mend a mistake.
+    #[arg(long)]
+    pub(crate) fix: bool,
     #[command(flatten)]
     pub(crate) folders: Folders,
     /// Print the diagnostics as one JSON document.
@@ -174,6 +181,32 @@ pub(crate) struct Explain {
     /// Print a Graphviz digraph.
     #[arg(long, group = "form")]
     pub(crate) dot: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fmt {
+    /// The programs' files, which are written in place; `-` reads one from standard input and
+    /// writes it to standard output.
+    #[arg(required_unless_present = "schema")]
+    pub(crate) files: Vec<String>,
+    /// Write nothing; name the files whose layout differs, and exit with 1 if there are any.
+    #[arg(long, conflicts_with_all = ["to_json", "from_json"])]
+    pub(crate) check: bool,
+    /// Print the JSON form of a program.
+    #[arg(long, conflicts_with = "from_json")]
+    pub(crate) to_json: bool,
+    /// Print the program of a JSON form.
+    #[arg(long)]
+    pub(crate) from_json: bool,
+    /// Print the JSON Schema of the JSON form.
+    #[arg(long, conflicts_with_all = ["check", "to_json", "from_json", "files"])]
+    pub(crate) schema: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainError {
+    /// The code, such as P0101; without one, all are listed.
+    pub(crate) code: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,8 @@ pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compat;
 pub(crate) mod explain;
+pub(crate) mod explain_error;
+pub(crate) mod fmt;
 pub(crate) mod journal;
 pub(crate) mod keeper;
 pub(crate) mod lsp;

@@ -7,6 +7,7 @@ mod exit;
 mod log;
 mod output;
 mod progress;
+mod replace;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         Command::Run(run) => command::run::run(&run),
         Command::Check(check) => command::check::check(&check),
         Command::Explain(explain) => command::explain::explain(&explain),
+        Command::Fmt(fmt) => command::fmt::fmt(&fmt),
+        Command::ExplainError(code) => command::explain_error::explain_error(&code),
         Command::Ast(source) => command::compat::ast(&source),
         Command::Tokens(source) => command::compat::tokens(&source),
         Command::Cache(cache) => command::cache::cache(&cache),

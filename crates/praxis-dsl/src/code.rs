@@ -197,8 +197,8 @@ codes! {
             "CALL copy_file a.txt b.txt"));
     SurplusArgument = "P0205", "more positional arguments than parameters",
         "Quote text that has blanks in it, or give the argument by name.",
-        Some(("CALL word_count two words",
-            "CALL word_count \"two words\""));
+        Some(("CALL copy_file my notes.txt old.txt",
+            "CALL copy_file \"my notes.txt\" old.txt"));
     IllTypedArgument = "P0206", "an argument of the wrong type",
         "The value cannot be read as the declared type of the parameter without loss.",
         Some(("CALL list_files --recursive often",

@@ -12,3 +12,4 @@ mod lsp;
 mod lsp_client;
 mod runs;
 mod shell;
+mod text;
