@@ -2,7 +2,6 @@
 //! estimates, against the lower bound, a first-come first-served queue, and barriers between levels.
 //!
 //! The times that Criterion is given are the simulated ones, so they are the same on every machine.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
