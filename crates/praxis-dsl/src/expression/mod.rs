@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use self::budget::Uses;
 use self::names::Refused;
+pub(crate) use self::names::{FUNCTIONS, MACROS};
 pub(crate) use self::occurrences::occurrences;
 use crate::diagnostic::shown;
 

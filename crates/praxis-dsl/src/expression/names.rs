@@ -7,7 +7,7 @@ use super::shape;
 use crate::suggest::nearest;
 
 /// The functions that expressions have; macros are expanded by the parser.
-const FUNCTIONS: [&str; 13] = [
+pub(crate) const FUNCTIONS: [&str; 13] = [
     "size",
     "contains",
     "startsWith",
@@ -23,7 +23,7 @@ const FUNCTIONS: [&str; 13] = [
     "dyn",
 ];
 
-const MACROS: [&str; 6] = ["has", "all", "exists", "exists_one", "map", "filter"];
+pub(crate) const MACROS: [&str; 6] = ["has", "all", "exists", "exists_one", "map", "filter"];
 
 /// The free names of an expression, in the order of their first use.
 ///

@@ -424,6 +424,8 @@ fn one_mistake_gives_one_error_at_its_place() {
     let mut random = Random(2026);
     let mut tally: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let mut wrong = Vec::new();
+    // Of all errors, those at the place of the mistake; and the mistakes with such an error.
+    let (mut errors_there, mut errors_given, mut mistakes_seen) = (0, 0, 0);
     for (kind, inject) in KINDS {
         let mut done = 0;
         while done < ROUNDS {
@@ -442,11 +444,16 @@ fn one_mistake_gives_one_error_at_its_place() {
                 .into_iter()
                 .filter(|found| found.is_error())
                 .collect();
-            let right = errors.len() == 1
-                && mutant.spans.iter().any(|span| {
-                    let found = errors[0].span.range();
-                    found.start < span.end && span.start < found.end
-                });
+            let there = |error: &praxis_dsl::Diagnostic| {
+                let found = error.span.range();
+                let mut spans = mutant.spans.iter();
+                spans.any(|span| found.start < span.end && span.start < found.end)
+            };
+            let hits = errors.iter().filter(|error| there(error)).count();
+            errors_there += hits;
+            errors_given += errors.len();
+            mistakes_seen += usize::from(hits > 0);
+            let right = errors.len() == 1 && hits == 1;
             let entry = tally.entry(kind).or_default();
             entry.0 += usize::from(right);
             entry.1 += 1;
@@ -464,7 +471,11 @@ fn one_mistake_gives_one_error_at_its_place() {
     for (kind, (right, all)) in &tally {
         println!("{right:3}/{all:3} {kind}");
     }
-    println!("{right}/{all} mistakes give one error at their place");
+    println!("{right}/{all} mistakes give one error, at their place");
+    println!("precision: {errors_there} of {errors_given} errors are at the mistake");
+    println!("recall: {mistakes_seen} of {all} mistakes have an error at their place");
+    assert!(errors_there * 100 >= errors_given * 99, "precision");
+    assert!(mistakes_seen * 100 >= all * 99, "recall");
     if let Ok(shown) = std::env::var("SHOW_MUTANTS") {
         for wrong in wrong.iter().filter(|wrong| wrong.contains(&shown)) {
             println!("{wrong}");
