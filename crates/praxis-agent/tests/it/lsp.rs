@@ -669,6 +669,37 @@ fn every_request_is_answered() {
     client.ask("shutdown", &Value::Null);
 }
 
+#[test]
+fn open_documents_are_bounded() {
+    let mut client = client();
+    for number in 0..1_000 {
+        client.open(&format!("file:///{number}.praxis"), "CALL system_info\n");
+    }
+    let one_more = json!({ "uri": URI, "languageId": "praxis", "version": 1, "text": "" });
+    client.notify("textDocument/didOpen", &json!({ "textDocument": one_more }));
+    let told = client.wait("a warning", |message| {
+        message["method"] == "window/showMessage"
+    });
+    let text = told["params"]["message"].as_str().unwrap();
+    assert!(text.contains("1000 documents are open"), "{text}");
+    let closed = json!({ "textDocument": { "uri": "file:///7.praxis" } });
+    client.notify("textDocument/didClose", &closed);
+    assert_eq!(client.open(URI, ""), Vec::<Value>::new());
+}
+
+#[test]
+fn a_burst_of_edits_ends_with_the_diagnostics_of_the_last() {
+    let mut client = client();
+    client.open(URI, "");
+    for number in 0..500 {
+        let text = format!("CALL no_tool_{number}\n");
+        client.change(URI, &json!([{ "text": text }]));
+    }
+    let found = client.diagnostics(URI);
+    let text = found[0]["message"].as_str().unwrap();
+    assert!(text.starts_with("unknown tool `no_tool_499`"), "{text}");
+}
+
 /// A generator of numbers that are the same in every run.
 struct Dice(u64);
 
