@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod builder;
 mod canonical;
 mod clock;
 mod entry;
@@ -53,6 +54,7 @@ mod tool_cache;
 #[cfg(feature = "fs")]
 mod file_versions;
 
+pub use builder::ToolCacheBuilder;
 pub use canonical::{MAX_DEPTH, MAX_KEY_BYTES};
 pub use clock::{Clock, ManualClock, MonotonicClock, WallClock};
 pub use entry::Entry;
@@ -74,4 +76,4 @@ pub use store::MokaStore;
 pub use store::{DiskError, DiskErrorKind, DiskStore};
 pub use store::{LayeredStore, MapStore, QuickStore, Store};
 pub use sweeper::Sweeper;
-pub use tool_cache::{Hit, Outcome, ToolCache, ToolCacheBuilder};
+pub use tool_cache::{Hit, Outcome, ToolCache};

@@ -13,8 +13,7 @@ use crate::index::Index;
 use crate::stats::Counters;
 use crate::{
     Answer, CacheKey, CacheKeyBuilder, Class, Clock, Entry, Error, Explanation, KeyId, KeyRef,
-    MonotonicClock, NoVersions, Policy, QuickStore, Resource, RunId, Stats, Store, Version,
-    Versions,
+    NoVersions, Policy, Resource, RunId, Stats, Store, ToolCacheBuilder, Version, Versions,
 };
 
 /// Remembers what tools answered, as long as the answer cannot have changed.
@@ -28,18 +27,9 @@ pub struct ToolCache {
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) ttl: Duration,
     pub(crate) max_bytes: u64,
-    flights: Flights,
+    pub(crate) flights: Flights,
     /// The run of calls that belong to none.
-    run: RunId,
-}
-
-/// Settings of a [`ToolCache`].
-pub struct ToolCacheBuilder {
-    max_entries: u64,
-    max_bytes: u64,
-    ttl: Duration,
-    clock: Option<Box<dyn Clock>>,
-    store: Option<Box<dyn Store>>,
+    pub(crate) run: RunId,
 }
 
 /// A remembered answer.
@@ -70,67 +60,6 @@ pub struct Outcome {
     pub negative: bool,
 }
 
-impl ToolCacheBuilder {
-    /// How many entries are kept at most; 10,000 unless told, and zero keeps none.
-    #[must_use]
-    pub fn max_entries(mut self, max_entries: u64) -> Self {
-        self.max_entries = max_entries;
-        self
-    }
-
-    /// How many bytes the entries may weigh together; 64 MiB unless told, and zero keeps none.
-    ///
-    /// A single entry above it is never kept.
-    #[must_use]
-    pub fn max_bytes(mut self, max_bytes: u64) -> Self {
-        self.max_bytes = max_bytes;
-        self
-    }
-
-    /// How long an answer is remembered whose policy does not say; 300 seconds unless told, and zero means not at all.
-    #[must_use]
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
-        self
-    }
-
-    /// The clock that entries age by; the monotonic one unless told.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Some(Box::new(clock));
-        self
-    }
-
-    /// Keeps entries in `store` instead of a [`QuickStore`]; how many entries it keeps is then the store's own affair.
-    #[must_use]
-    pub fn store(mut self, store: impl Store + 'static) -> Self {
-        self.store = Some(Box::new(store));
-        self
-    }
-
-    /// The cache.
-    pub fn build(self) -> ToolCache {
-        let bounds = (self.max_entries, self.max_bytes);
-        let memory = || Box::new(QuickStore::new(bounds.0, bounds.1)) as Box<dyn Store>;
-        ToolCache {
-            store: self.store.unwrap_or_else(memory),
-            index: Arc::default(),
-            counters: Arc::default(),
-            clock: self
-                .clock
-                .unwrap_or_else(|| Box::new(MonotonicClock::default())),
-            ttl: self.ttl,
-            max_bytes: if self.max_entries == 0 {
-                0
-            } else {
-                self.max_bytes
-            },
-            flights: Flights::default(),
-            run: RunId::unique(),
-        }
-    }
-}
-
 impl Default for ToolCache {
     fn default() -> Self {
         Self::builder().build()
@@ -140,13 +69,7 @@ impl Default for ToolCache {
 impl ToolCache {
     /// Settings to build a cache from, at their defaults.
     pub fn builder() -> ToolCacheBuilder {
-        ToolCacheBuilder {
-            max_entries: 10_000,
-            max_bytes: 64 << 20,
-            ttl: Duration::from_secs(300),
-            clock: None,
-            store: None,
-        }
+        ToolCacheBuilder::default()
     }
 
     /// The answer remembered for a call of `tool`, if it depends on nothing but the call.
@@ -612,16 +535,6 @@ impl fmt::Debug for ToolCache {
             .field("ttl", &self.ttl)
             .field("max_bytes", &self.max_bytes)
             .field("stats", &self.counters.snapshot())
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ToolCacheBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ToolCacheBuilder")
-            .field("max_entries", &self.max_entries)
-            .field("max_bytes", &self.max_bytes)
-            .field("ttl", &self.ttl)
             .finish_non_exhaustive()
     }
 }

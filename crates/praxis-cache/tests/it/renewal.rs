@@ -145,9 +145,9 @@ async fn what_changed_is_not_given_however_stale_is_allowed() {
 async fn renewed(before: Duration) -> f64 {
     const CALLS: usize = 2_000;
     let mut renewed = 0;
+    let (cache, clock) = cache();
+    let policy = pure().early_refresh();
     for number in 0..CALLS {
-        let (cache, clock) = cache();
-        let policy = pure().early_refresh();
         let key = key(&number.to_string());
         let slow = || {
             clock.advance(SECOND);

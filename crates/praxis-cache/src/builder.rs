@@ -1,0 +1,98 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::flight::Flights;
+use crate::{Clock, MonotonicClock, QuickStore, RunId, Store, ToolCache};
+
+/// Settings of a [`ToolCache`].
+pub struct ToolCacheBuilder {
+    max_entries: u64,
+    max_bytes: u64,
+    ttl: Duration,
+    clock: Option<Box<dyn Clock>>,
+    store: Option<Box<dyn Store>>,
+}
+
+impl Default for ToolCacheBuilder {
+    fn default() -> Self {
+        Self {
+            max_entries: 10_000,
+            max_bytes: 64 << 20,
+            ttl: Duration::from_secs(300),
+            clock: None,
+            store: None,
+        }
+    }
+}
+
+impl ToolCacheBuilder {
+    /// How many entries are kept at most; 10,000 unless told, and zero keeps none.
+    #[must_use]
+    pub fn max_entries(mut self, max_entries: u64) -> Self {
+        self.max_entries = max_entries;
+        self
+    }
+
+    /// How many bytes the entries may weigh together; 64 MiB unless told, and zero keeps none.
+    ///
+    /// A single entry above it is never kept.
+    #[must_use]
+    pub fn max_bytes(mut self, max_bytes: u64) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+
+    /// How long an answer is remembered whose policy does not say; 300 seconds unless told, and zero means not at all.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// The clock that entries age by; the monotonic one unless told.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// Keeps entries in `store` instead of a [`QuickStore`]; how many entries it keeps is then the store's own affair.
+    #[must_use]
+    pub fn store(mut self, store: impl Store + 'static) -> Self {
+        self.store = Some(Box::new(store));
+        self
+    }
+
+    /// The cache.
+    pub fn build(self) -> ToolCache {
+        let bounds = (self.max_entries, self.max_bytes);
+        let memory = || Box::new(QuickStore::new(bounds.0, bounds.1)) as Box<dyn Store>;
+        ToolCache {
+            store: self.store.unwrap_or_else(memory),
+            index: Arc::default(),
+            counters: Arc::default(),
+            clock: self
+                .clock
+                .unwrap_or_else(|| Box::new(MonotonicClock::default())),
+            ttl: self.ttl,
+            max_bytes: if self.max_entries == 0 {
+                0
+            } else {
+                self.max_bytes
+            },
+            flights: Flights::default(),
+            run: RunId::unique(),
+        }
+    }
+}
+
+impl fmt::Debug for ToolCacheBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolCacheBuilder")
+            .field("max_entries", &self.max_entries)
+            .field("max_bytes", &self.max_bytes)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}
