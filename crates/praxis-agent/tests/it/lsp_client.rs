@@ -13,6 +13,24 @@ use crate::shell::Place;
 /// How long an answer may take; far more than one does.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The document that most tests edit.
+pub(crate) const URI: &str = "file:///a.praxis";
+
+/// A client in a folder without files.
+pub(crate) fn client() -> Client {
+    Client::start(&Place::new(&[]), &[], &json!({}))
+}
+
+/// The parameters of a request about a place of [`URI`].
+pub(crate) fn at(position: &Value) -> Value {
+    json!({ "textDocument": { "uri": URI }, "position": position })
+}
+
+pub(crate) fn range(start: (u32, u32), end: (u32, u32)) -> Value {
+    let place = |(line, character)| json!({ "line": line, "character": character });
+    json!({ "start": place(start), "end": place(end) })
+}
+
 pub(crate) struct Client {
     child: Child,
     input: Option<ChildStdin>,

@@ -10,6 +10,7 @@ mod interrupt;
 mod journal;
 mod lsp;
 mod lsp_client;
+mod lsp_session;
 mod runs;
 mod shell;
 mod text;
