@@ -21,7 +21,8 @@ pub(crate) fn read(state: &State) -> LearnedCosts {
         return LearnedCosts::new();
     };
     load(&folder).unwrap_or_else(|problem| {
-        tracing::warn!("{problem}; it is set aside at the end of a run");
+        // The end of a run sets a damaged file aside and says so.
+        tracing::debug!("{problem}");
         LearnedCosts::new()
     })
 }
@@ -32,7 +33,8 @@ pub(crate) fn learn(state: &State, report: &RunReport) {
         return;
     };
     if let Err(error) = learn_in(&folder, report) {
-        tracing::warn!("durations are not kept in {}: {error}", folder.display());
+        // A folder that cannot be used is told of by the cache.
+        tracing::info!("durations are not kept in {}: {error}", folder.display());
     }
 }
 

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use crate::shell::{Place, without_measurements};
 
-const PROGRAM: &str =
-    "LET t = CALL read_file a.txt\nLET n = CALL word_count --text $t\nRETURN $t\n";
+const PROGRAM: &str = "LET t = CALL read_file a.txt\nLET n = CALL word_count --text $t\nRETURN \"${n.words == 0 ? '' : t}\"\n";
 
 /// A file that changed just now is not remembered yet.
 fn settle() {

@@ -5,7 +5,8 @@
 //! whose arguments have the same numbers have the same result. The earlier one stands in the same
 //! block or in one around it, so it has succeeded whenever the later one is reached; if it fails,
 //! the program fails there, in order. The later one must not be able to fail on its own: it has no
-//! time limit, and engine, agent and retries are those of the earlier one.
+//! time limit, and engine, agent and retries are those of the earlier one. And nothing that changes the
+//! world stands between the two: it might change the program that the tool is.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -13,7 +14,7 @@ use std::fmt::Write;
 use praxis_dsl::checked::{Operand, Piece, Reference};
 
 use crate::effect::EffectClass;
-use crate::plan::{BlockId, Plan, Slot, Statement, StatementKind, StepIndex, Twin};
+use crate::plan::{BlockId, Plan, Slot, Statement, StatementKind, StepIndex, Twin, Writers};
 
 use super::{Change, PassName};
 
@@ -26,6 +27,7 @@ pub(super) fn merge(plan: &mut Plan) {
         numbers: HashMap::new(),
         next: 0,
         firsts: HashMap::new(),
+        changes: 0,
         merged: Vec::new(),
     };
     for input in &numbering.plan.inputs {
@@ -52,8 +54,10 @@ struct Numbering<'p> {
     /// What each name holds: names with one number hold the same value.
     numbers: HashMap<Slot, u32>,
     next: u32,
-    /// The first call that gives a value, and its number.
-    firsts: HashMap<String, (Place, u32)>,
+    /// The first call that gives a value, its number, and how often the world had changed.
+    firsts: HashMap<String, (Place, u32, u32)>,
+    /// Counts what may change the world.
+    changes: u32,
     merged: Vec<(Place, Place)>,
 }
 
@@ -75,6 +79,7 @@ impl Numbering<'_> {
                         step: *step,
                     };
                     let number = self.call(place, &mut found);
+                    self.changed(statement);
                     self.bind(plan.step(*step).bind, number, &mut before);
                 }
                 StatementKind::Let { slot, value } => {
@@ -87,7 +92,12 @@ impl Numbering<'_> {
                     let number = number.unwrap_or_else(|| self.fresh());
                     self.bind(Some(*slot), number, &mut before);
                 }
-                _ => self.inside(statement, &mut before),
+                _ => {
+                    // Rounds and children stand behind the changes of their siblings, too.
+                    self.changed(statement);
+                    self.inside(statement, &mut before);
+                    self.changed(statement);
+                }
             }
         }
         for key in found {
@@ -125,6 +135,10 @@ impl Numbering<'_> {
         }
     }
 
+    fn changed(&mut self, statement: &Statement) {
+        self.changes += u32::from(statement.writers != Writers::none());
+    }
+
     fn fresh(&mut self) -> u32 {
         self.next += 1;
         self.next
@@ -145,14 +159,17 @@ impl Numbering<'_> {
         let Some(key) = self.key(place.step) else {
             return self.fresh();
         };
-        if let Some(&(first, number)) = self.firsts.get(&key) {
+        if let Some(&(first, number, changes)) = self.firsts.get(&key)
+            && changes == self.changes
+        {
             if self.plan.step(place.step).timeout.is_none() {
                 self.merged.push((place, first));
             }
             return number;
         }
         let number = self.fresh();
-        self.firsts.insert(key.clone(), (place, number));
+        let first = (place, number, self.changes);
+        self.firsts.insert(key.clone(), first);
         found.push(key);
         number
     }

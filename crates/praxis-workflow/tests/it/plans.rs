@@ -54,6 +54,11 @@ fn passes_say_what_they_note_and_why() {
         "LET a = CALL compute --arg 1\nLET b = CALL compute --arg 1\nIF a == b\n  CALL compute --arg $a\n  CALL compute --arg $b\nENDIF\n",
         &["merge 2", "merge 5"],
     );
+    // Not across a change of the world, also of the round before.
+    check(
+        "CALL compute --arg 1\nCALL write --path a\nCALL compute --arg 1\nFOR x IN [1,2]\n  CALL compute --arg 1\n  CALL external\nEND_FOR\n",
+        &[],
+    );
     // Not in a block beside, with another tool, with a limit of its own, nor against `@cache=off`.
     check(
         "IF 1 == 1\n  CALL compute --arg 1\nENDIF\nCALL compute --arg 1\nCALL read --path a\nCALL read --path a\nCALL compute --arg 1 @timeout=1s\nCALL compute --arg 1 @cache=off\nCALL compute --arg 1.0\n",
