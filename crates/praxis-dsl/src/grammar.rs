@@ -248,7 +248,7 @@ mod tests {
             }
         }
         let check = |line, scope, expected: &str| {
-            assert_eq!(scoped(line, scope).as_deref(), Some(expected), "{line}")
+            assert_eq!(scoped(line, scope).as_deref(), Some(expected), "{line}");
         };
         check("ELSE IF a > 1", "keyword.control", "ELSE IF");
         check("PARALLEL FOR x IN $xs", "keyword.control", "PARALLEL");

@@ -14,7 +14,7 @@ mod navigate;
 mod program;
 mod properties;
 mod rendering;
-mod types;
+mod typing;
 mod writer;
 
 use praxis_dsl::{Catalog, Checked, Parameter, ParameterKind, ToolSignature, check, parse};

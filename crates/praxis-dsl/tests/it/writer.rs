@@ -16,6 +16,10 @@ impl Random {
         usize::try_from(self.next() % bound.max(1) as u64).expect("it is below a usize")
     }
 
+    fn text(&mut self, texts: &[&'static str]) -> &'static str {
+        texts[self.below(texts.len())]
+    }
+
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
@@ -187,15 +191,15 @@ pub(crate) fn untidy(random: &mut Random) -> String {
             _ => first.to_owned(),
         };
         let blank = *random.pick(&["  ", "\t", "\u{b}", "   \t "]);
-        out.push_str(*random.pick(&["", "", " ", "\t\t", "      "]));
+        out.push_str(random.text(&["", "", " ", "\t\t", "      "]));
         out.push_str(&first);
         if !rest.is_empty() {
             out.push_str(blank);
             out.push_str(rest);
         }
-        out.push_str(*random.pick(&["", "", " ", " # why", "\t#", "  #  \u{1f980} \t"]));
+        out.push_str(random.text(&["", "", " ", " # why", "\t#", "  #  \u{1f980} \t"]));
         out.push_str(line_end);
-        out.push_str(*random.pick(&["", "", "\n", " \r\n\n", "# own\n", "\t # \"own\n\n\n"]));
+        out.push_str(random.text(&["", "", "\n", " \r\n\n", "# own\n", "\t # \"own\n\n\n"]));
     }
     out
 }
