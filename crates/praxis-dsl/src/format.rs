@@ -228,7 +228,7 @@ fn spelling(keyword: Keyword) -> &'static str {
 }
 
 /// What stands between words and at the end of a line.
-fn is_blank(character: char) -> bool {
+pub(crate) fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\u{b}' | '\u{c}' | '\r')
 }
 

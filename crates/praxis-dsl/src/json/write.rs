@@ -3,6 +3,7 @@
 use super::{Clause, FormError, Program, Statement, Word};
 use crate::check::is_name;
 use crate::diagnostic::shown;
+use crate::format::is_blank;
 use crate::keyword::Keyword;
 use crate::lexer::lex_line;
 use crate::parser::parse;
@@ -84,11 +85,11 @@ impl Writer {
         };
         match statement {
             Statement::Comment { text } => {
-                if text.contains(['\n', '\r']) {
+                if text.contains('\n') {
                     let message = "a comment is one line of text";
                     return Err(FormError::new(format!("{pointer}/text"), message));
                 }
-                let text = text.trim_end();
+                let text = text.trim_end_matches(is_blank);
                 let blank = if text.is_empty() { "" } else { " " };
                 self.push(pointer, &format!("#{blank}{text}"))
             }

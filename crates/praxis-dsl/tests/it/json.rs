@@ -134,6 +134,7 @@ fn comments_and_spellings_come_in_one_form() {
     let form = Program::of(&parse("if 1 > 2 # why\n\telse  if true\n#no\nend_if")).unwrap();
     let expected = "# why\nIF 1 > 2\nELIF true\n  # no\nENDIF\n";
     assert_eq!(form.to_source().as_deref(), Ok(expected));
+    assert!(holds("#\r\"\n#\u{a0}\n# \u{b}\n#\u{b}a \t\r\n"));
 }
 
 #[test]
