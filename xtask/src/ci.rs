@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::table::Table;
 use crate::workspace::{Package, Workspace};
-use crate::{command_line, process, tidy};
+use crate::{command_line, fuzz as targets, process, tidy};
 
 struct Stage {
     name: &'static str,
@@ -47,6 +47,10 @@ const STAGES: &[Stage] = &[
     Stage {
         name: "test",
         run: test,
+    },
+    Stage {
+        name: "fuzz",
+        run: fuzz,
     },
 ];
 
@@ -217,6 +221,20 @@ fn selections(package: &Package) -> Vec<Vec<String>> {
 
 fn test(workspace: &Workspace) -> Result<Outcome> {
     one(process::cargo(&workspace.root).args(["test", "--workspace", "--all-features"]))
+}
+
+/// A few seconds of each fuzz target.
+fn fuzz(_: &Workspace) -> Result<Outcome> {
+    // The fuzzer itself is C++; the tests run the same bodies on the seeds without it.
+    if Command::new("c++").arg("--version").output().is_err() {
+        let note = "NOT RUN: there is no C++ compiler for libFuzzer; the tests run its seeds";
+        return Ok(Outcome::Passed(note.to_owned()));
+    }
+    Ok(if targets::all(None, 5)? {
+        Outcome::Passed("5 seconds each".to_owned())
+    } else {
+        Outcome::Failed("cargo xtask fuzz".to_owned())
+    })
 }
 
 fn one(command: &mut Command) -> Result<Outcome> {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{bench, ci, test, tidy};
+use crate::{bench, ci, fuzz, test, tidy};
 
 /// The exit code for a command line that cannot be understood.
 const USAGE: u8 = 2;
@@ -32,7 +32,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "ci",
         arguments: "[stage…]",
-        about: "format, clippy, docs, tidy, deny, every crate alone with each feature, tests",
+        about: "format, clippy, docs, tidy, deny, every crate alone with each feature, tests, fuzz targets",
         run: ci::run,
     },
     Command {
@@ -40,6 +40,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[bench] [--save] [--check] [-- criterion arguments]",
         about: "the benches, their medians, and the ratios that the project answers for",
         run: bench::run,
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[target] [--seconds N]",
+        about: "the fuzz targets, 10 seconds each unless told",
+        run: fuzz::run,
     },
 ];
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use praxis_dsl::{Code, Diagnostic, Limits, LineIndex, Row, Span, Tree, check, decode, parse};
+use praxis_dsl::{Code, Diagnostic, Limits, LineIndex, Row, Span, Tree, decode, parse};
 use praxis_workflow::{ErrorKind, Issue, Plan, lower};
 
 use crate::toolbox::Toolbox;
@@ -125,7 +125,7 @@ pub fn load_text(path: String, source: String, tools: &Toolbox) -> Loaded {
     let (plan, diagnostics) = examine(&tree, tools);
     Loaded {
         path,
-        lines: LineIndex::new(&source),
+        lines: tree.into_line_index(),
         source,
         plan,
         diagnostics,
@@ -135,11 +135,12 @@ pub fn load_text(path: String, source: String, tools: &Toolbox) -> Loaded {
 /// Checks and lowers a program: what can be run, if there are no errors, and what is wrong, in
 /// source order.
 pub(crate) fn examine(tree: &Tree, tools: &Toolbox) -> (Option<Plan>, Vec<Diagnostic>) {
-    let checked = check(tree, tools);
-    let mut diagnostics = checked.diagnostics;
+    let validation = tools.check(tree);
+    let checked = validation.checked();
+    let mut diagnostics = checked.diagnostics.clone();
     let mut plan = None;
-    if let Some(program) = checked.program {
-        match lower(&program, tools) {
+    if let Some(program) = &checked.program {
+        match lower(program, tools) {
             Ok(lowered) => plan = Some(lowered),
             Err(error) => {
                 diagnostics.extend(

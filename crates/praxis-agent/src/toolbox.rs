@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use praxis_cache::CacheKeyBuilder;
-use praxis_dsl::{Catalog, ParameterKind, ToolCatalog, ToolSignature};
+use praxis_dsl::{
+    Catalog, CatalogDigest, CheckCache, ParameterKind, ToolCatalog, ToolSignature, Tree, Validation,
+};
 use praxis_exec::builtin::{self, BuiltinConfig};
 use praxis_exec::local::LocalEngine;
 use praxis_exec::{
@@ -15,10 +17,16 @@ use praxis_exec::{
 use praxis_workflow::{EffectCatalog, ResourceParameter, ToolEffects};
 use serde_json::Value;
 
+/// How many bytes of checks are remembered.
+const MAX_CHECKS_BYTES: u64 = 64 << 20;
+
 /// Contracts and engines; the checker's and the scheduler's catalogs at once.
 pub struct Toolbox {
     tools: BTreeMap<String, Tool>,
     signatures: Catalog,
+    /// That of the signatures, once it was asked for.
+    digest: OnceLock<CatalogDigest>,
+    checks: CheckCache,
     engines: Vec<Arc<dyn ExecutionEngine>>,
 }
 
@@ -134,6 +142,8 @@ impl Toolbox {
         let mut toolbox = Self {
             tools: BTreeMap::new(),
             signatures: Catalog::new(),
+            digest: OnceLock::new(),
+            checks: CheckCache::new(MAX_CHECKS_BYTES),
             engines,
         };
         for contract in contracts {
@@ -189,6 +199,7 @@ impl Toolbox {
             return Err(Error::new(ErrorKind::InvalidContract, message).with_tool(&name));
         }
         self.signatures.insert(signature(&contract, engine));
+        self.digest = OnceLock::new();
         self.tools.insert(
             name,
             Tool {
@@ -198,6 +209,14 @@ impl Toolbox {
             },
         );
         Ok(())
+    }
+
+    /// Checks a program against the tools, or gives what a check of the same text found.
+    pub fn check(&self, tree: &Tree) -> Arc<Validation> {
+        let digest = self
+            .digest
+            .get_or_init(|| CatalogDigest::of(&self.signatures));
+        self.checks.check_tree(tree, *digest, &self.signatures)
     }
 
     /// The tools by name.

@@ -1,6 +1,9 @@
 //! The words after `CALL tool`, sorted into positional, named and step options.
 
+use std::collections::HashMap;
+
 use crate::source::Span;
+use crate::steps;
 use crate::word::Word;
 
 /// The options of a step, which start with `@`.
@@ -41,7 +44,8 @@ impl StepOption {
 
 /// The step option that `word` is, with its value.
 pub(crate) fn step_option(word: &Word, source: &str) -> Option<(StepOption, Word)> {
-    if !word.is_bare() || !word.span().text(source).starts_with('@') {
+    // The first byte tells nearly all words from options without a closer look.
+    if !word.is_bare() || source.as_bytes().get(word.span().start as usize) != Some(&b'@') {
         return None;
     }
     let (name, value) = word.split_assignment(source)?;
@@ -50,8 +54,8 @@ pub(crate) fn step_option(word: &Word, source: &str) -> Option<(StepOption, Word
 }
 
 /// Whether `word` is a bare word that starts with `--`.
-pub(crate) fn is_option(word: &Word, source: &str) -> bool {
-    word.is_bare() && word.span().text(source).starts_with("--")
+pub(crate) fn is_option(word: &Word) -> bool {
+    word.has(Word::OPTION)
 }
 
 /// An argument of a call.
@@ -106,21 +110,14 @@ impl Iterator for Arguments<'_> {
     fn next(&mut self) -> Option<Argument> {
         loop {
             let word = *self.words.get(self.at)?;
+            steps::add(1);
             let here = self.at;
             self.at += 1;
-            if word.is_bare() {
-                // The first byte tells nearly all words from options without a closer look.
-                match self.source.as_bytes().get(word.span().start as usize) {
-                    Some(b'@') => {
-                        if let Some((option, value)) = step_option(&word, self.source) {
-                            return Some(Argument::Step(option, word, value));
-                        }
-                    }
-                    Some(b'-') if !self.in_rest && is_option(&word, self.source) => {
-                        return Some(self.named(word));
-                    }
-                    _ => {}
-                }
+            if is_option(&word) && !self.in_rest {
+                return Some(self.named(word));
+            }
+            if let Some((option, value)) = step_option(&word, self.source) {
+                return Some(Argument::Step(option, word, value));
             }
             if self.in_rest {
                 continue;
@@ -153,11 +150,60 @@ impl Arguments<'_> {
             start: word.span().start + 2,
             ..word.span()
         };
-        let value = self.words.get(self.at).copied().filter(|next| {
-            !is_option(next, self.source) && step_option(next, self.source).is_none()
-        });
+        let value = self
+            .words
+            .get(self.at)
+            .copied()
+            .filter(|next| !is_option(next) && step_option(next, self.source).is_none());
         self.at += usize::from(value.is_some());
         Argument::Named { word, name, value }
+    }
+}
+
+/// Names, each with the place where it came first.
+#[derive(Debug, Default)]
+pub(crate) struct Seen<'s> {
+    list: Vec<(&'s str, Span)>,
+    index: HashMap<&'s str, Span>,
+}
+
+impl<'s> Seen<'s> {
+    /// A list up to here is faster than hashing; a longer one would take quadratic time.
+    const SHORT: usize = 16;
+
+    /// Where `name` came before; else it is noted.
+    pub(crate) fn insert(&mut self, name: &'s str, span: Span) -> Option<Span> {
+        let first = self.find(name);
+        if first.is_none() {
+            self.list.push((name, span));
+            if !self.index.is_empty() {
+                self.index.insert(name, span);
+            }
+        }
+        first
+    }
+
+    pub(crate) fn find(&mut self, name: &str) -> Option<Span> {
+        if self.list.len() <= Self::SHORT {
+            steps::add(self.list.len());
+            let found = self.list.iter().find(|(other, _)| *other == name);
+            return found.map(|(_, span)| *span);
+        }
+        if self.index.is_empty() {
+            steps::add(self.list.len());
+            self.index.extend(self.list.iter().copied());
+        }
+        self.index.get(name).copied()
+    }
+
+    /// The names in the order in which they came.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'s str, Span)> {
+        self.list.iter().copied()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+        self.index.clear();
     }
 }
 
@@ -167,6 +213,7 @@ pub(crate) fn rest_words<'t>(
     words: &'t [Word],
     from: usize,
 ) -> impl Iterator<Item = &'t Word> + Clone {
+    steps::add(words.len() - from);
     words[from..]
         .iter()
         .filter(move |word| step_option(word, source).is_none())

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::check::is_name;
 use crate::code::Code;
 use crate::source::{LineIndex, Span};
+use crate::steps;
 use crate::suggest::Nearest;
 use crate::word::Word;
 
@@ -218,6 +219,7 @@ impl Sink {
 
     /// The diagnostics in source order, then one that counts those that were not kept.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        steps::add(self.kept.len());
         self.kept
             .sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
         if self.dropped > 0 {
@@ -236,6 +238,7 @@ pub(crate) fn shown(text: &str) -> String {
     const LIMIT: usize = 60;
     let mut out = String::new();
     for (count, character) in text.chars().enumerate() {
+        steps::add(1);
         if count == LIMIT {
             out.push('…');
             break;

@@ -1,6 +1,7 @@
 //! The words of a line, in one pass over its bytes.
 
 use crate::source::Span;
+use crate::steps;
 use crate::template::interpolation_end;
 use crate::word::{Quote, Word, escapes_bare};
 
@@ -33,6 +34,21 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
+/// Whether a byte inside quotes stands for itself and ends nothing.
+const QUOTED: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        plain[byte] = true;
+        byte += 1;
+    }
+    plain[b'"' as usize] = false;
+    plain[b'\'' as usize] = false;
+    plain[b'\\' as usize] = false;
+    plain[b'$' as usize] = false;
+    plain
+};
+
 /// Whether the end of an interpolation on this line is worth looking for.
 struct Ends {
     quoted: bool,
@@ -55,16 +71,23 @@ pub(crate) fn lex_line(
         quoted: true,
         bare: true,
     };
+    let start = at;
     while let Some(&byte) = bytes.get(at) {
         match byte {
-            b'\n' => return at + 1,
+            b'\n' => {
+                steps::add(at - start);
+                return at + 1;
+            }
             b' ' | b'\t' | 0x0b | 0x0c => {
                 at += 1;
                 glued = 0;
             }
             b'\r' if matches!(bytes.get(at + 1), None | Some(b'\n')) => at += 1,
             b'#' if glued == 0 => {
-                return memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end + 1);
+                let next =
+                    memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end + 1);
+                steps::add(next - start);
+                return next;
             }
             b'"' | b'\'' => {
                 let (end, flags) = quoted(bytes, at, &mut ends);
@@ -91,6 +114,7 @@ pub(crate) fn lex_line(
             }
         }
     }
+    steps::add(at - start);
     at
 }
 
@@ -98,9 +122,19 @@ pub(crate) fn lex_line(
 fn bare(bytes: &[u8], start: usize, ends: &mut Ends) -> (usize, u8, usize) {
     let mut at = start;
     let mut flags = 0;
+    if bytes[start..].starts_with(b"--") {
+        flags = Word::OPTION;
+        at += 2;
+    }
     while let Some(&byte) = bytes.get(at) {
         match CLASSES[usize::from(byte)] {
-            Class::Plain => at += 1,
+            Class::Plain => {
+                at += 1;
+                at += bytes[at..]
+                    .iter()
+                    .take_while(|byte| CLASSES[usize::from(**byte)] == Class::Plain)
+                    .count();
+            }
             Class::End => break,
             Class::Special => match byte {
                 b'\\' => {
@@ -170,6 +204,10 @@ fn quoted(bytes: &[u8], start: usize, ends: &mut Ends) -> (usize, u8) {
     let mut at = start + 1;
     let mut flags = 0;
     loop {
+        at += bytes[at..]
+            .iter()
+            .take_while(|byte| QUOTED[usize::from(**byte)])
+            .count();
         match bytes.get(at) {
             None | Some(b'\n') => {
                 let line_end = at > start + 1 && bytes[at - 1] == b'\r';

@@ -30,11 +30,14 @@ pub mod json;
 pub mod navigate;
 
 mod argument;
+#[cfg(feature = "cache")]
+mod cache;
 mod catalog;
 mod check;
 mod code;
 mod compat;
 mod diagnostic;
+mod document;
 mod expression;
 mod fix;
 mod format;
@@ -45,17 +48,24 @@ mod operand;
 mod parser;
 mod render;
 mod source;
+mod steps;
 mod suggest;
 mod template;
 mod tree;
 mod value;
 mod word;
 
+#[cfg(test)]
+mod growth;
+
+#[cfg(feature = "cache")]
+pub use cache::{CatalogDigest, CheckCache, Validation};
 pub use catalog::{Catalog, NoTools, Parameter, ParameterKind, ToolCatalog, ToolSignature};
 pub use check::{Checked, check};
 pub use code::Code;
 pub use compat::{compat_ast, compat_tokens};
 pub use diagnostic::{Diagnostic, Fix, Label, Row, Severity};
+pub use document::{Document, EditError, Scope};
 pub use expression::{EvaluateError, Expression, ExpressionError};
 pub use fix::{Change, Fixed, fix};
 pub use format::format;

@@ -3,12 +3,16 @@
 mod blocks;
 mod header;
 
+use std::sync::OnceLock;
+
 use self::blocks::{Doubts, Open, Repair};
+use self::header::Given;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::keyword::Keyword;
 use crate::lexer::lex_line;
-use crate::source::{BOM, Limits, LineIndex, Span};
+use crate::source::{BOM, Limits, Span, too_large};
+use crate::steps;
 use crate::tree::{Line, LineKind, Tree};
 use crate::word::Word;
 
@@ -23,19 +27,13 @@ pub fn parse_with(source: &str, limits: &Limits) -> Tree {
     // Spans count bytes in 32 bits, whatever the limits say.
     let most = limits.max_source_bytes.min(u32::MAX as usize - 1);
     if source.len() > most {
-        let message = format!(
-            "the source has {} bytes, and at most {most} are read",
-            source.len()
-        );
-        sink.push(
-            Diagnostic::error(Code::SourceTooLarge, Span::default(), message)
-                .with_help("split the program, or read its data from a file with a tool"),
-        );
+        let length = source.len();
+        sink.push(too_large(format_args!("{length} bytes"), most));
         return Tree {
-            source: Box::default(),
+            source: String::new(),
             lines: Vec::new(),
             words: Vec::new(),
-            index: LineIndex::new(""),
+            index: OnceLock::new(),
             unbalanced: false,
             diagnostics: sink.finish(),
         };
@@ -45,6 +43,7 @@ pub fn parse_with(source: &str, limits: &Limits) -> Tree {
     for _ in 1..MOST_READINGS {
         let mut found = std::mem::take(&mut best.repairs);
         found.truncate(limits.max_diagnostics);
+        steps::add(found.len() * repairs.len());
         found.retain(|repair| repairs.iter().all(|other| other.line != repair.line));
         if found.is_empty() {
             break;
@@ -62,10 +61,28 @@ pub fn parse_with(source: &str, limits: &Limits) -> Tree {
         source: source.into(),
         lines: best.lines,
         words: best.words,
-        index: LineIndex::new(source),
+        index: OnceLock::new(),
         unbalanced: best.unbalanced,
         diagnostics: best.sink.finish(),
     }
+}
+
+/// Reads the line `line` of `tree` again, whose text stands at `at` in the source by now, and
+/// gives what is wrong with its form. None when the line may change how others are read.
+pub(crate) fn reread(tree: &mut Tree, line: usize, at: usize) -> Option<Sink> {
+    let limits = Limits::DEFAULT;
+    let mut parser = Parser {
+        lines: std::mem::take(&mut tree.lines),
+        words: std::mem::take(&mut tree.words),
+        ..Parser::new(&tree.source, &limits, &[])
+    };
+    let read = parser.reread(line, at);
+    let Parser {
+        lines, words, sink, ..
+    } = parser;
+    tree.lines = lines;
+    tree.words = words;
+    read.then_some(sink)
 }
 
 /// What one reading of a program gives.
@@ -80,16 +97,9 @@ struct Reading {
 
 fn read(source: &str, limits: &Limits, repairs: &[Repair]) -> Reading {
     let mut parser = Parser {
-        source,
-        limits,
         lines: Vec::with_capacity(source.len() / 32),
         words: Vec::with_capacity(source.len() / 8),
-        open: Vec::new(),
-        doubts: Doubts::default(),
-        repairs,
-        skipped: 0,
-        unbalanced: false,
-        sink: Sink::new(limits.max_diagnostics),
+        ..Parser::new(source, limits, repairs)
     };
     parser.run();
     Reading {
@@ -117,10 +127,62 @@ struct Parser<'s> {
     skipped: usize,
     /// A block is left open, so that it is not known which lines it holds.
     unbalanced: bool,
+    given: Given<'s>,
     sink: Sink,
 }
 
-impl Parser<'_> {
+impl<'s> Parser<'s> {
+    fn new(source: &'s str, limits: &'s Limits, repairs: &'s [Repair]) -> Self {
+        Self {
+            source,
+            limits,
+            lines: Vec::new(),
+            words: Vec::new(),
+            open: Vec::new(),
+            doubts: Doubts::default(),
+            repairs,
+            skipped: 0,
+            unbalanced: false,
+            given: Given::default(),
+            sink: Sink::new(limits.max_diagnostics),
+        }
+    }
+
+    fn reread(&mut self, line: usize, at: usize) -> bool {
+        let first = self.words.len();
+        let (_, closed) = self.words_at(at);
+        if self.words.len() == first {
+            return false;
+        }
+        let (kind, head) = self.kind(first);
+        let known = &mut self.lines[line];
+        *known = Line {
+            head,
+            spoilt: !closed,
+            first: narrow(first),
+            last: narrow(self.words.len()),
+            ..*known
+        };
+        match kind {
+            LineKind::Keyword(keyword) if known.kind == kind => {
+                self.form(keyword, line);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Appends the words of the line at `at`; gives the start of the next line, and whether all
+    /// quotes close.
+    fn words_at(&mut self, at: usize) -> (usize, bool) {
+        let mut quote = None;
+        let next = lex_line(self.source, at, &mut self.words, |span| quote = Some(span));
+        if let Some(span) = quote {
+            self.unclosed_quote(span);
+        }
+        (next, quote.is_none())
+    }
+
     fn run(&mut self) {
         let source = self.source;
         let mut at = if source.starts_with(BOM) {
@@ -130,13 +192,10 @@ impl Parser<'_> {
         };
         while at < source.len() {
             let first = self.words.len();
-            let mut quote = None;
-            at = lex_line(source, at, &mut self.words, |span| quote = Some(span));
-            if let Some(span) = quote {
-                self.unclosed_quote(span);
-            }
+            let (next, closed) = self.words_at(at);
+            at = next;
             if self.words.len() > first {
-                self.line(first, quote.is_some());
+                self.line(first, !closed);
             }
         }
         while let Some(open) = self.open.pop() {
@@ -203,19 +262,22 @@ impl Parser<'_> {
         }
         if keyword.end().is_some() {
             self.open_block(keyword, index);
-            if keyword == Keyword::For || keyword == Keyword::ParallelFor {
-                self.for_header(index, reported);
-            }
         } else if keyword.is_clause() {
             self.clause(keyword, index, repair.is_some());
         } else if keyword.is_end() {
             self.end(keyword, index);
-        } else if !reported {
-            match keyword {
-                Keyword::Call => self.call(index, usize::from(head)),
-                Keyword::Let => self.let_header(index),
-                _ => {}
-            }
+        }
+        self.form(keyword, index);
+    }
+
+    /// What is wrong with the form of the line by itself, whatever stands around it.
+    fn form(&mut self, keyword: Keyword, index: usize) {
+        let Line { head, spoilt, .. } = self.lines[index];
+        match keyword {
+            Keyword::For | Keyword::ParallelFor => self.for_header(index, spoilt),
+            Keyword::Call if !spoilt => self.call(index, usize::from(head)),
+            Keyword::Let if !spoilt => self.let_header(index),
+            _ => {}
         }
     }
 

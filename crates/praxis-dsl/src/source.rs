@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::checked::Location;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Row};
+use crate::steps;
 
 /// A range of bytes in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
@@ -88,12 +89,17 @@ impl LineIndex {
         Self { starts }
     }
 
+    pub(crate) fn weight_bytes(&self) -> usize {
+        self.starts.capacity() * size_of::<u32>()
+    }
+
     /// The line and column of the byte `offset` in `source`, which is the text that was indexed.
     pub fn location(&self, source: &str, offset: u32) -> Location {
         let line = self.starts.partition_point(|&start| start <= offset).max(1) - 1;
         let start = self.starts[line] as usize;
         let end = (offset as usize).clamp(start, source.len().max(start));
         let before = source.as_bytes().get(start..end).unwrap_or_default();
+        steps::add(before.len());
         let skipped = if start == 0 && before.starts_with(BOM.as_bytes()) {
             1
         } else {
@@ -127,6 +133,13 @@ pub(crate) const BOM: &str = "\u{feff}";
 fn count_chars(bytes: &[u8]) -> usize {
     // A byte that does not continue a character starts one; this form vectorises.
     bytes.iter().filter(|&&byte| (byte & 0xc0) != 0x80).count()
+}
+
+/// A source of `length` where at most `most` bytes are read.
+pub(crate) fn too_large(length: fmt::Arguments<'_>, most: usize) -> Diagnostic {
+    let message = format!("the source has {length}, and at most {most} are read");
+    Diagnostic::error(Code::SourceTooLarge, Span::default(), message)
+        .with_help("split the program, or read its data from a file with a tool")
 }
 
 /// Bytes that are not the text of a program, and where the first bad one is.
@@ -181,9 +194,17 @@ impl DecodeError {
 ///
 /// # Errors
 ///
-/// Says where the first bad byte is, by offset, line and column, and whether the bytes look
+/// More bytes than [`Limits::DEFAULT`] allows, whatever they are, so that a reader may stop one
+/// byte behind the limit. For bytes that are no text, says where the first bad byte is, by offset, line and column, and whether the bytes look
 /// like a binary file.
 pub fn decode(bytes: &[u8]) -> Result<&str, DecodeError> {
+    let most = Limits::DEFAULT.max_source_bytes;
+    if bytes.len() > most {
+        return Err(DecodeError {
+            diagnostic: Box::new(too_large(format_args!("more than {most} bytes"), most)),
+            location: Location { line: 1, column: 1 },
+        });
+    }
     let error = match std::str::from_utf8(bytes) {
         Ok(text) => return Ok(text),
         Err(error) => error,

@@ -1,5 +1,7 @@
 //! What was meant: the nearest of the words that would be right.
 
+use crate::steps;
+
 /// Words longer than this are not compared, to bound the time.
 const LONGEST: usize = 64;
 
@@ -20,8 +22,8 @@ pub(crate) fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<Nearest<'c>> {
-    let wanted = Letters::of(word).filter(|wanted| wanted.length > 0)?;
-    let limit = match wanted.length {
+    let wanted = Letters::of(word).filter(|wanted| wanted.outline.length > 0)?;
+    let limit = match wanted.outline.length {
         1 => 0,
         2..=3 => 1,
         4..=7 => 2,
@@ -29,10 +31,16 @@ pub(crate) fn nearest<'c>(
     };
     let mut best: Option<(usize, Nearest<'c>)> = None;
     for candidate in candidates {
+        steps::add(candidate.len());
+        // Most are too different to be compared letter by letter.
+        let outline = Outline::of(candidate);
+        if outline.is_some_and(|outline| outline.least_distance(&wanted.outline) > limit) {
+            continue;
+        }
         let Some(letters) = Letters::of(candidate) else {
             continue;
         };
-        if letters.length.abs_diff(wanted.length) > limit || letters.differ(&wanted) > limit {
+        if letters.outline.least_distance(&wanted.outline) > limit {
             continue;
         }
         let distance = distance(wanted.as_slice(), letters.as_slice());
@@ -55,54 +63,65 @@ pub(crate) fn nearest<'c>(
     best.map(|(_, candidate)| candidate)
 }
 
-/// The lower-case letters of a word, without an allocation.
-struct Letters {
-    letters: [char; LONGEST],
+/// What tells two words apart without a closer look.
+#[derive(Clone, Copy, Default)]
+struct Outline {
     length: usize,
     /// A bit for each letter that is there, by its number; some share one.
     present: u64,
+}
+
+impl Outline {
+    /// The outline of an ASCII word, which nearly all are.
+    fn of(word: &str) -> Option<Self> {
+        let bytes = word.as_bytes();
+        bytes.is_ascii().then(|| Self {
+            length: bytes.len(),
+            present: bytes
+                .iter()
+                .fold(0, |bits, byte| bits | bit(byte.to_ascii_lowercase().into())),
+        })
+    }
+
+    fn least_distance(&self, other: &Self) -> usize {
+        let missing = (self.present & !other.present).count_ones();
+        let added = (other.present & !self.present).count_ones();
+        let letters = missing.max(added) as usize;
+        letters.max(self.length.abs_diff(other.length))
+    }
+}
+
+fn bit(letter: char) -> u64 {
+    1 << (u32::from(letter) % 64)
+}
+
+/// The lower-case letters of a word, without an allocation.
+struct Letters {
+    letters: [char; LONGEST],
+    outline: Outline,
 }
 
 impl Letters {
     fn of(word: &str) -> Option<Self> {
         let mut found = Self {
             letters: ['\0'; LONGEST],
-            length: 0,
-            present: 0,
+            outline: Outline::default(),
         };
-        if word.is_ascii() {
-            // Nearly all words, for which this is much faster.
-            for byte in word.bytes() {
-                found.push(char::from(byte.to_ascii_lowercase()))?;
-            }
-        } else {
-            for letter in word.chars().flat_map(char::to_lowercase) {
-                found.push(letter)?;
-            }
+        for letter in word.chars().flat_map(char::to_lowercase) {
+            *found.letters.get_mut(found.outline.length)? = letter;
+            found.outline.length += 1;
+            found.outline.present |= bit(letter);
         }
         Some(found)
     }
 
-    fn push(&mut self, letter: char) -> Option<()> {
-        *self.letters.get_mut(self.length)? = letter;
-        self.length += 1;
-        self.present |= 1 << (u32::from(letter) % 64);
-        Some(())
-    }
-
     fn as_slice(&self) -> &[char] {
-        &self.letters[..self.length]
-    }
-
-    /// How many letters one has and the other has not: the distance is at least that.
-    fn differ(&self, other: &Self) -> usize {
-        let missing = (self.present & !other.present).count_ones();
-        let added = (other.present & !self.present).count_ones();
-        missing.max(added) as usize
+        &self.letters[..self.outline.length]
     }
 }
 
 fn distance(a: &[char], b: &[char]) -> usize {
+    steps::add(a.len() * b.len());
     let mut rows = [[0_usize; LONGEST + 1]; 3];
     for (at, cell) in rows[0].iter_mut().enumerate() {
         *cell = at;

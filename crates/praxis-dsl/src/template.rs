@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::source::Span;
+use crate::steps;
 
 /// A part of a text in double quotes, as places in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,7 @@ pub(crate) fn interpolation_end(bytes: &[u8], open: usize) -> Option<usize> {
     let mut literal: Option<u8> = None;
     loop {
         let byte = *bytes.get(at)?;
+        steps::add(1);
         match (literal, byte) {
             (_, b'\n') => return None,
             (_, b'\\') if bytes.get(at + 1) == Some(&b'\n') => return None,
@@ -41,6 +43,7 @@ pub(crate) fn interpolation_end(bytes: &[u8], open: usize) -> Option<usize> {
 
 /// Splits the inside of a text in double quotes.
 pub(crate) fn parts(raw: &str) -> Vec<Part> {
+    steps::add(raw.len());
     let bytes = raw.as_bytes();
     let mut parts = Vec::new();
     let mut text = 0;
@@ -91,6 +94,7 @@ pub(crate) fn decode(raw: &str) -> Cow<'_, str> {
 
 /// Appends the text of `raw`, a stretch inside double quotes without interpolations.
 pub(crate) fn unescape(raw: &str, out: &mut String) {
+    steps::add(raw.len());
     let bytes = raw.as_bytes();
     let mut copied = 0;
     let mut at = 0;

@@ -2,6 +2,8 @@
 //!
 //! A line costs 28 bytes and a word 12, whatever they hold; text is decoded on demand.
 
+use std::sync::OnceLock;
+
 use crate::diagnostic::Diagnostic;
 use crate::keyword::Keyword;
 use crate::source::{LineIndex, Span};
@@ -40,10 +42,10 @@ pub(crate) struct Line {
 /// A program as it is written, with what is wrong with its form.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    pub(crate) source: Box<str>,
+    pub(crate) source: String,
     pub(crate) lines: Vec<Line>,
     pub(crate) words: Vec<Word>,
-    pub(crate) index: LineIndex,
+    pub(crate) index: OnceLock<LineIndex>,
     /// A block is left open, so that it is not known which lines it holds.
     pub(crate) unbalanced: bool,
     pub(crate) diagnostics: Vec<Diagnostic>,
@@ -67,7 +69,51 @@ impl Tree {
 
     /// Where the lines of the source start.
     pub fn line_index(&self) -> &LineIndex {
-        &self.index
+        self.index.get_or_init(|| LineIndex::new(&self.source))
+    }
+
+    /// The bytes of memory that it takes, spare room included, but for its diagnostics.
+    pub fn weight_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.source.capacity()
+            + self.lines.capacity() * size_of::<Line>()
+            + self.words.capacity() * size_of::<Word>()
+            + self.index.get().map_or(0, LineIndex::weight_bytes)
+    }
+
+    /// Where the lines of the source start, for whoever keeps the source.
+    pub fn into_line_index(self) -> LineIndex {
+        let Self { index, source, .. } = self;
+        index
+            .into_inner()
+            .unwrap_or_else(|| LineIndex::new(&source))
+    }
+
+    pub(crate) fn statement(&self, line: usize) -> Statement<'_> {
+        Statement { tree: self, line }
+    }
+
+    /// The word of the line `line` that is bound there, by its place.
+    pub(crate) fn bound_word(&self, line: usize) -> Option<&Word> {
+        let Line {
+            kind,
+            head,
+            first,
+            last,
+            ..
+        } = self.lines[line];
+        let binds = matches!(
+            kind,
+            LineKind::Keyword(
+                Keyword::Let
+                    | Keyword::Input
+                    | Keyword::For
+                    | Keyword::ParallelFor
+                    | Keyword::Catch
+            )
+        );
+        let word = first as usize + usize::from(head);
+        (binds && word < last as usize).then(|| &self.words[word])
     }
 
     /// The statements of the program outside of blocks.
@@ -90,7 +136,7 @@ pub struct Statement<'t> {
 impl<'t> Statement<'t> {
     /// The keyword it starts with; none for an unknown command.
     pub fn keyword(&self) -> Option<Keyword> {
-        match self.line().kind {
+        match self.row().kind {
             LineKind::Keyword(keyword) => Some(keyword),
             LineKind::Command | LineKind::Reported => None,
         }
@@ -98,13 +144,13 @@ impl<'t> Statement<'t> {
 
     /// The words of its first line, keyword included.
     pub fn words(&self) -> &'t [Word] {
-        let line = self.line();
+        let line = self.row();
         &self.tree.words[line.first as usize..line.last as usize]
     }
 
     /// The words after the keyword.
     pub fn arguments(&self) -> &'t [Word] {
-        &self.words()[usize::from(self.line().head)..]
+        &self.words()[usize::from(self.row().head)..]
     }
 
     /// Where the keyword stands; two words for `PARALLEL FOR` and `ELSE IF`.
@@ -112,7 +158,7 @@ impl<'t> Statement<'t> {
         let words = self.words();
         words[0]
             .span()
-            .to(words[usize::from(self.line().head) - 1].span())
+            .to(words[usize::from(self.row().head) - 1].span())
     }
 
     /// Where its first line stands, from the first word to the last.
@@ -124,7 +170,7 @@ impl<'t> Statement<'t> {
     /// The statements of its block up to the first clause (`ELIF`, `ELSE`, `CATCH`) or the end.
     pub fn children(&self) -> Statements<'t> {
         let end = match self.keyword() {
-            Some(keyword) if keyword.end().is_some() || keyword.is_clause() => self.line().next,
+            Some(keyword) if keyword.end().is_some() || keyword.is_clause() => self.row().next,
             _ => 0,
         };
         Statements {
@@ -140,7 +186,7 @@ impl<'t> Statement<'t> {
             .keyword()
             .is_some_and(|keyword| keyword.end().is_some());
         let at = if opener {
-            self.line().next as usize
+            self.row().next as usize
         } else {
             usize::MAX
         };
@@ -153,7 +199,7 @@ impl<'t> Statement<'t> {
 
     /// The line of the end word, if the block has one.
     pub fn end(&self) -> Option<Self> {
-        let last = (self.line().link as usize)
+        let last = (self.row().link as usize)
             .checked_sub(1)
             .filter(|&last| last > self.line)?;
         let end = Statement {
@@ -161,15 +207,20 @@ impl<'t> Statement<'t> {
             line: last,
         };
         let closes = end.keyword().is_some_and(Keyword::is_end);
-        (closes && end.line().link as usize == self.line).then_some(end)
+        (closes && end.row().link as usize == self.line).then_some(end)
     }
 
     /// Whether the parser has reported its first line.
     pub(crate) fn is_spoilt(&self) -> bool {
-        self.line().spoilt
+        self.row().spoilt
     }
 
-    fn line(&self) -> &'t Line {
+    /// The index of its first line.
+    pub(crate) fn line(&self) -> usize {
+        self.line
+    }
+
+    fn row(&self) -> &'t Line {
         &self.tree.lines[self.line]
     }
 }

@@ -39,6 +39,8 @@ impl Word {
     pub(crate) const VALUE_DOUBLE: u8 = 32;
     /// The closing quote is missing.
     pub(crate) const UNCLOSED: u8 = 64;
+    /// A bare word that starts with `--`.
+    pub(crate) const OPTION: u8 = 128;
 
     pub(crate) fn new(start: usize, end: usize, quote: Quote, flags: u8) -> Self {
         Self {

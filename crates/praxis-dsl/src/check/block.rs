@@ -1,14 +1,12 @@
 //! Blocks: statements in order, branches, loops, and which names they bind.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
-use super::Checker;
 use super::operand::doubt;
 use super::scope::{Entry, Perhaps, State};
 use super::text::{check_name, odd_character};
-use crate::argument::{Argument, Arguments};
+use super::{Checker, Handler};
+use crate::argument::{Argument, Arguments, Seen};
 use crate::checked::{Branch, For, Node, NodeKind, OnError, Operand, Parallel};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
@@ -32,10 +30,28 @@ pub(super) struct Place {
 
 /// The options of a `PARALLEL` or `PARALLEL FOR` line.
 #[derive(Debug, Default)]
-struct BlockOptions {
+pub(super) struct BlockOptions {
     limit: Option<usize>,
     fail_fast: bool,
     any: bool,
+}
+
+impl Place {
+    /// The same for the statements of a block.
+    fn inside(&self) -> Self {
+        Self {
+            nested: true,
+            ..self.clone()
+        }
+    }
+}
+
+/// What the first line of a loop says.
+pub(super) struct LoopHeader {
+    variable: Option<String>,
+    items: Option<Operand>,
+    limit: Option<usize>,
+    on_error: OnError,
 }
 
 impl<'t> Checker<'t> {
@@ -52,19 +68,11 @@ impl<'t> Checker<'t> {
         let mut warned = false;
         let end = statements.end();
         for statement in statements {
-            if let Some(span) = returned
-                && !warned
-            {
+            let ended = returned.filter(|_| !warned);
+            self.enter(statement, &place, ended);
+            if let Some(end) = ended {
                 warned = true;
-                self.report(
-                    Diagnostic::warning(
-                        Code::Unreachable,
-                        statement.head_span(),
-                        "this is never run",
-                    )
-                    .with_label(span, "the run ends here")
-                    .with_help("delete it, or put it before the RETURN"),
-                );
+                self.unreachable(statement.head_span(), end);
             }
             let (kind, completes) = self.statement(statement, &mut place);
             if let Some(kind) = kind {
@@ -81,7 +89,15 @@ impl<'t> Checker<'t> {
         (nodes, returned.is_none())
     }
 
-    fn statement(
+    pub(super) fn unreachable(&mut self, span: Span, end: Span) {
+        self.report(
+            Diagnostic::warning(Code::Unreachable, span, "this is never run")
+                .with_label(end, "the run ends here")
+                .with_help("delete it, or put it before the RETURN"),
+        );
+    }
+
+    pub(super) fn statement(
         &mut self,
         statement: Statement<'t>,
         place: &mut Place,
@@ -107,10 +123,6 @@ impl<'t> Checker<'t> {
         ) {
             self.started = true;
         }
-        let inner = Place {
-            nested: true,
-            ..place.clone()
-        };
         let kind = match keyword {
             Keyword::Workflow => return (self.workflow(statement, place), true),
             Keyword::Input => return (self.input(statement, place), true),
@@ -133,19 +145,19 @@ impl<'t> Checker<'t> {
             Keyword::Return => return (self.returns(statement, place), false),
             Keyword::Sequence => {
                 self.no_arguments(statement);
-                let (nodes, completes) = self.block(statement.children(), inner);
-                self.no_arguments_at_end(statement);
+                let (nodes, completes) = self.block(statement.children(), place.inside());
+                self.end(statement);
                 return (Some(NodeKind::Sequence(nodes)), completes);
             }
-            Keyword::Parallel => Some(self.parallel(statement, inner)),
+            Keyword::Parallel => Some(self.parallel(statement, place.inside())),
             Keyword::If => {
-                let (kind, completes) = self.conditional(statement, &inner);
-                self.no_arguments_at_end(statement);
+                let (kind, completes) = self.conditional(statement, &place.inside());
+                self.end(statement);
                 return (Some(kind), completes);
             }
-            Keyword::For | Keyword::ParallelFor => self.each(statement, inner),
+            Keyword::For | Keyword::ParallelFor => self.each(statement, place.inside()),
             Keyword::Try => {
-                let (kind, completes) = self.attempt(statement, &inner);
+                let (kind, completes) = self.attempt(statement, &place.inside());
                 return (Some(kind), completes);
             }
             // Clauses and end words are parts of their blocks.
@@ -219,6 +231,7 @@ impl<'t> Checker<'t> {
         let mut children = Vec::new();
         for child in statement.children() {
             let before = self.scope.mark();
+            self.enter(child, &place, None);
             // A label or an agent holds for the children after it too.
             let (kind, _) = self.statement(child, &mut place);
             if let Some(kind) = kind {
@@ -245,7 +258,7 @@ impl<'t> Checker<'t> {
             }
             self.scope.put(name, entry);
         }
-        self.no_arguments_at_end(statement);
+        self.end(statement);
         let BlockOptions {
             limit,
             fail_fast,
@@ -265,6 +278,9 @@ impl<'t> Checker<'t> {
         let mut bound = Vec::new();
         let mut has_else = false;
         for clause in std::iter::once(statement).chain(statement.clauses()) {
+            if clause.line() != statement.line() {
+                self.enter(clause, place, None);
+            }
             let condition = if clause.keyword() == Some(Keyword::Else) {
                 has_else = true;
                 self.no_arguments(clause);
@@ -301,7 +317,7 @@ impl<'t> Checker<'t> {
         )
     }
 
-    fn condition(&mut self, clause: Statement<'t>) -> Option<Expression> {
+    pub(super) fn condition(&mut self, clause: Statement<'t>) -> Option<Expression> {
         if clause.is_spoilt() {
             return None;
         }
@@ -348,8 +364,32 @@ impl<'t> Checker<'t> {
 
     fn each(&mut self, statement: Statement<'t>, mut place: Place) -> Option<NodeKind> {
         let parallel = statement.keyword() == Some(Keyword::ParallelFor);
+        if parallel {
+            place.parallel.get_or_insert(statement.head_span());
+        }
+        let mark = self.scope.mark();
+        let header = self.loop_header(statement);
+        let (body, _) = self.block(statement.children(), place);
+        for (name, mut entry) in self.scope.take(mark) {
+            if Some(&name) != header.variable.as_ref() {
+                entry.value = entry.value.list();
+                self.scope.put(name, entry);
+            }
+        }
+        self.end(statement);
+        Some(NodeKind::For(For {
+            variable: header.variable?,
+            items: header.items?,
+            parallel,
+            limit: header.limit,
+            on_error: header.on_error,
+            body,
+        }))
+    }
+
+    /// The words of a loop's first line; its variable is bound.
+    pub(super) fn loop_header(&mut self, statement: Statement<'t>) -> LoopHeader {
         let words = statement.arguments();
-        let head = statement.head_span();
         let mut items = None;
         let mut item = Type::ANY;
         let mut options = BlockOptions::default();
@@ -371,7 +411,7 @@ impl<'t> Checker<'t> {
                 .iter()
                 .partition(|word| word.is_bare() && word.span().text(self.source).starts_with('@'));
             on_error = self.on_error(&on_errors);
-            if parallel {
+            if statement.keyword() == Some(Keyword::ParallelFor) {
                 options = self.block_options(statement, &rest, false);
             } else if let (Some(first), Some(last)) = (rest.first(), rest.last()) {
                 let span = first.span().to(last.span());
@@ -382,33 +422,17 @@ impl<'t> Checker<'t> {
                 );
             }
         }
-        if parallel {
-            place.parallel.get_or_insert(head);
-        }
-        let mark = self.scope.mark();
         let variable = words.first().map(|word| {
             let name = word.text(self.source).into_owned();
             self.bind(&name, word, item);
             name
         });
-        let (body, _) = self.block(statement.children(), place);
-        for (name, mut entry) in self.scope.take(mark) {
-            if Some(&name) != variable.as_ref() {
-                entry.value = entry.value.list();
-                self.scope.put(name, entry);
-            }
-        }
-        self.no_arguments_at_end(statement);
-        let (variable, items) = (variable?, items?);
-        let limit = options.limit;
-        Some(NodeKind::For(For {
+        LoopHeader {
             variable,
             items,
-            parallel,
-            limit,
+            limit: options.limit,
             on_error,
-            body,
-        }))
+        }
     }
 
     /// The words with `@` on the line of a `FOR`.
@@ -495,29 +519,29 @@ impl<'t> Checker<'t> {
         let mark = self.scope.mark();
         let (body, body_completes) = self.block(statement.children(), place.clone());
         let tried = self.scope.take(mark);
-        let spans = tried
-            .iter()
-            .map(|(name, entry)| (name.clone(), entry.span))
-            .collect();
-        self.tried.push(spans);
         let mut error = None;
         let mut handler = Vec::new();
         let mut handler_completes = true;
         if let Some(clause) = statement.clauses().next() {
-            if let [word, rest @ ..] = clause.arguments() {
-                let name = word.text(self.source).into_owned();
-                self.bind(&name, word, Type::ANY);
-                error = Some(name);
-                self.surplus_words(rest, "CATCH takes one name");
-            }
+            let spans = tried
+                .iter()
+                .map(|(name, entry)| (name.clone(), entry.span))
+                .collect();
+            let outer = self.handler.replace(self.handlers.len());
+            self.handlers.to_mut().push(Handler {
+                outer,
+                tried: spans,
+            });
+            self.enter(clause, place, None);
+            error = self.caught(clause);
             (handler, handler_completes) = self.block(clause.children(), place.clone());
+            self.handler = outer;
         }
-        self.tried.pop();
         let mut caught = self.scope.take(mark);
         caught.retain(|(name, _)| Some(name) != error.as_ref());
         let bound = vec![(tried, body_completes), (caught, handler_completes)];
         self.scope.join(bound, Perhaps::Try, statement.head_span());
-        self.no_arguments_at_end(statement);
+        self.end(statement);
         (
             NodeKind::Try {
                 body,
@@ -526,6 +550,17 @@ impl<'t> Checker<'t> {
             },
             body_completes || handler_completes,
         )
+    }
+
+    /// The words of a `CATCH`: the name, which is bound.
+    pub(super) fn caught(&mut self, clause: Statement<'t>) -> Option<String> {
+        let [word, rest @ ..] = clause.arguments() else {
+            return None;
+        };
+        let name = word.text(self.source).into_owned();
+        self.bind(&name, word, Type::ANY);
+        self.surplus_words(rest, "CATCH takes one name");
+        Some(name)
     }
 
     fn returns(&mut self, statement: Statement<'t>, place: &Place) -> Option<NodeKind> {
@@ -552,7 +587,7 @@ impl<'t> Checker<'t> {
             .map(|value| NodeKind::Return(Some(value)))
     }
 
-    fn block_options(
+    pub(super) fn block_options(
         &mut self,
         statement: Statement<'t>,
         words: &[Word],
@@ -563,7 +598,7 @@ impl<'t> Checker<'t> {
             return options;
         }
         let name = statement.keyword().map_or("", Keyword::as_str);
-        let mut seen: HashMap<&str, Span> = HashMap::new();
+        let mut seen = Seen::default();
         let known: &[&str] = if all {
             &["limit", "fail_fast", "any"]
         } else {
@@ -575,7 +610,10 @@ impl<'t> Checker<'t> {
                 Argument::Positional(_, word) | Argument::Step(_, word, _) => (word, "", None),
                 Argument::Rest(..) => continue,
             };
-            if let Some(&first) = seen.get(option).filter(|_| !option.is_empty()) {
+            let before = (!option.is_empty())
+                .then(|| seen.insert(option, word.span()))
+                .flatten();
+            if let Some(first) = before {
                 let message = format!("the argument `{}` is given twice", shown(option));
                 self.report(
                     Diagnostic::error(Code::RepeatedArgument, word.span(), message)
@@ -584,7 +622,6 @@ impl<'t> Checker<'t> {
                 );
                 continue;
             }
-            seen.insert(option, word.span());
             match option {
                 "limit" => {
                     let text = value.map(|word| word.text(self.source)).unwrap_or_default();
@@ -640,7 +677,7 @@ impl<'t> Checker<'t> {
         }
     }
 
-    fn no_arguments(&mut self, statement: Statement<'t>) {
+    pub(super) fn no_arguments(&mut self, statement: Statement<'t>) {
         if statement.is_spoilt() {
             return;
         }
@@ -648,14 +685,18 @@ impl<'t> Checker<'t> {
         self.surplus_words(statement.arguments(), &format!("{name} stands alone"));
     }
 
-    fn no_arguments_at_end(&mut self, statement: Statement<'t>) {
+    fn end(&mut self, statement: Statement<'t>) {
         if let Some(end) = statement.end() {
-            let words = end.words();
-            if let Some(diagnostic) = odd_character(&words[0], self.source, true) {
-                self.report(diagnostic);
-            }
-            self.no_arguments(end);
+            self.enter(end, &Place::default(), None);
+            self.end_line(end);
         }
+    }
+
+    pub(super) fn end_line(&mut self, end: Statement<'t>) {
+        if let Some(diagnostic) = odd_character(&end.words()[0], self.source, true) {
+            self.report(diagnostic);
+        }
+        self.no_arguments(end);
     }
 
     pub(super) fn surplus_words(&mut self, words: &[Word], help: &str) {
@@ -684,14 +725,14 @@ impl<'t> Checker<'t> {
         }
         // Where a name may be bound twice, it is not known which of both holds.
         let value = if self.lenient { Type::ANY } else { value };
-        self.enter(name.to_owned(), span, value);
+        self.put(name.to_owned(), span, value);
     }
 
     pub(super) fn bind_silently(&mut self, name: String, span: Span) {
-        self.enter(name, span, Type::ANY);
+        self.put(name, span, Type::ANY);
     }
 
-    fn enter(&mut self, name: String, span: Span, value: Type) {
+    fn put(&mut self, name: String, span: Span, value: Type) {
         self.scope.note_binding(&name, span, value.kinds);
         let entry = Entry {
             state: State::Bound,
@@ -699,6 +740,9 @@ impl<'t> Checker<'t> {
             sibling: false,
             value,
         };
+        if self.notes.is_some() || self.one_line {
+            self.effects.bound = Some((name.clone(), entry.clone()));
+        }
         self.scope.put(name, entry);
     }
 }

@@ -1,14 +1,12 @@
 //! Calls: arguments against the contract of the tool.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 use super::Checker;
 use super::block::Place;
 use super::coerce::{Unfit, coerce, fits};
 use super::operand::doubt;
-use crate::argument::{Argument, Arguments, StepOption, is_option, rest_words};
+use crate::argument::{Argument, Arguments, Seen, StepOption, is_option, rest_words};
 use crate::catalog::{Parameter, ParameterKind, ToolSignature};
 use crate::checked::{Call, Operand, Piece, StepOptions};
 use crate::code::Code;
@@ -20,7 +18,7 @@ use crate::word::Word;
 /// The arguments of a call as they are collected.
 struct Given<'s> {
     arguments: Vec<(String, Operand)>,
-    seen: HashMap<&'s str, Span>,
+    seen: Seen<'s>,
 }
 
 impl<'t> Checker<'t> {
@@ -33,6 +31,7 @@ impl<'t> Checker<'t> {
         spoilt: bool,
     ) -> Option<Call> {
         self.calls += 1;
+        self.effects.calls += 1;
         let number = self.calls;
         let (tool_word, words) = words.split_first()?;
         if spoilt || !self.sound(tool_word, words) {
@@ -67,7 +66,7 @@ impl<'t> Checker<'t> {
         let odd = doubt(tool, self.source, true).or_else(|| {
             words
                 .iter()
-                .find_map(|word| doubt(word, self.source, is_option(word, self.source)))
+                .find_map(|word| doubt(word, self.source, is_option(word)))
         });
         match odd {
             None => true,
@@ -82,9 +81,8 @@ impl<'t> Checker<'t> {
         let catalog = self.catalog;
         let message = format!("unknown tool `{}`", shown(name));
         let mut diagnostic = Diagnostic::error(Code::UnknownTool, span, message);
-        // A program full of unknown tools must not compare each with the whole catalog.
-        self.suggestions += 1;
-        let meant = (self.suggestions <= 100)
+        let meant = self
+            .may_suggest(self.line)
             .then(|| nearest(name, catalog.names()))
             .flatten();
         diagnostic = match meant {
@@ -117,7 +115,7 @@ impl<'t> Checker<'t> {
         let rest_at = parameters.iter().position(|parameter| parameter.rest);
         let mut given = Given {
             arguments: Vec::new(),
-            seen: HashMap::new(),
+            seen: Seen::default(),
         };
         let mut steps: Vec<(StepOption, Word, Word)> = Vec::new();
         let mut surplus: Option<Span> = None;
@@ -168,7 +166,7 @@ impl<'t> Checker<'t> {
             self.surplus(tool, span);
         }
         if let Some(tool) = signature.filter(|_| !unsound) {
-            self.missing(head, tool, &given);
+            self.missing(head, tool, &mut given);
         }
         let (options, id, agent) = self.step_options(&steps, number);
         (given.arguments, options, id, agent)
@@ -245,7 +243,7 @@ impl<'t> Checker<'t> {
 
     /// Reports an argument that was given before; else notes it.
     fn first_time(&mut self, given: &mut Given<'t>, name: &'t str, span: Span) -> bool {
-        if let Some(&first) = given.seen.get(name) {
+        if let Some(first) = given.seen.insert(name, span) {
             let message = format!("the argument `{}` is given twice", shown(name));
             self.report(
                 Diagnostic::error(Code::RepeatedArgument, span, message)
@@ -254,7 +252,6 @@ impl<'t> Checker<'t> {
             );
             return false;
         }
-        given.seen.insert(name, span);
         true
     }
 
@@ -350,7 +347,7 @@ impl<'t> Checker<'t> {
         if rest.iter().any(|word| !self.no_misspelt_option(word)) {
             return;
         }
-        if let Some(option) = others.iter().find(|word| is_option(word, source)) {
+        if let Some(option) = others.iter().find(|word| is_option(word)) {
             let text = shown(option.span().text(source));
             let message = format!("`{text}` became part of the text `{}`", parameter.name);
             self.report(
@@ -436,14 +433,14 @@ impl<'t> Checker<'t> {
         self.report(Diagnostic::error(Code::SurplusArgument, span, message).with_help(help));
     }
 
-    fn missing(&mut self, head: Span, tool: &ToolSignature, given: &Given<'_>) {
+    fn missing(&mut self, head: Span, tool: &ToolSignature, given: &mut Given<'_>) {
         let missing: Vec<String> = tool
             .parameters
             .iter()
             .filter(|parameter| {
                 parameter.required
                     && parameter.default.is_none()
-                    && !given.seen.contains_key(parameter.name.as_str())
+                    && given.seen.find(&parameter.name).is_none()
             })
             .map(|parameter| format!("`{}`", shown(&parameter.name)))
             .collect();

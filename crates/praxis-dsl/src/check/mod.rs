@@ -4,6 +4,7 @@ mod block;
 mod call;
 mod coerce;
 mod header;
+mod memory;
 mod operand;
 mod option;
 mod repair;
@@ -11,11 +12,16 @@ mod scope;
 mod text;
 mod trace;
 
+pub(crate) use self::memory::Memory;
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use self::block::Place;
+use self::memory::{Context, Effects, Notes};
 pub(crate) use self::operand::{doubt, parse_reference};
 use self::scope::Scope;
 pub(crate) use self::text::{check_name, is_name};
@@ -23,9 +29,9 @@ pub(crate) use self::trace::Trace;
 use crate::catalog::ToolCatalog;
 use crate::checked::{CheckedProgram, Input, Location};
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::keyword::Keyword;
 use crate::source::{Limits, Span};
-use crate::tree::{LineKind, Tree};
+use crate::steps;
+use crate::tree::Tree;
 
 /// What a check found.
 #[derive(Debug, Clone)]
@@ -45,7 +51,13 @@ impl Checked {
 
 /// Checks `tree` against the tools of `catalog`.
 pub fn check(tree: &Tree, catalog: &dyn ToolCatalog) -> Checked {
-    check_traced(tree, catalog, None).0
+    run(
+        tree,
+        catalog,
+        Limits::DEFAULT.max_diagnostics,
+        Keep::default(),
+    )
+    .0
 }
 
 /// The same, with a record of what names stand for if `trace` is there to keep it.
@@ -64,32 +76,55 @@ pub(crate) fn check_within(
     max_diagnostics: usize,
     trace: Option<Trace>,
 ) -> (Checked, Option<Trace>) {
+    let keep = Keep {
+        trace,
+        ..Keep::default()
+    };
+    let (checked, trace, _) = run(tree, catalog, max_diagnostics, keep);
+    (checked, trace)
+}
+
+/// The same as [`check`], and what it takes to check single lines of `tree` again, unless they
+/// depend on each other in unusual ways.
+pub(crate) fn check_and_remember(
+    tree: &Tree,
+    catalog: &dyn ToolCatalog,
+) -> (Checked, Option<Memory>) {
+    let keep = Keep {
+        memory: true,
+        ..Keep::default()
+    };
+    let (checked, _, memory) = run(tree, catalog, Limits::DEFAULT.max_diagnostics, keep);
+    (checked, memory)
+}
+
+/// What a check leaves behind besides its result.
+#[derive(Default)]
+struct Keep {
+    trace: Option<Trace>,
+    memory: bool,
+}
+
+fn run(
+    tree: &Tree,
+    catalog: &dyn ToolCatalog,
+    max_diagnostics: usize,
+    keep: Keep,
+) -> (Checked, Option<Trace>, Option<Memory>) {
     let mut sink = Sink::new(max_diagnostics);
     for diagnostic in tree.diagnostics() {
         sink.push(diagnostic.clone());
     }
     let mut checker = Checker {
-        tree,
-        source: tree.source(),
-        catalog,
-        sink,
-        scope: Scope::new(trace),
-        tried: Vec::new(),
-        bindings: bindings(tree),
-        reported_names: HashSet::new(),
-        ids: HashMap::new(),
-        awaited: Vec::new(),
-        calls: 0,
-        suggestions: 0,
-        lenient: tree.unbalanced,
-        started: false,
-        workflow: None,
-        name: None,
-        metadata: Map::new(),
-        inputs: Vec::new(),
+        scope: Scope::new(keep.trace),
+        ..Checker::new(tree, catalog, sink)
     };
+    if keep.memory {
+        checker.remember();
+    }
     let (body, _) = checker.block(tree.statements(), Place::default());
     checker.check_awaited();
+    let memory = checker.memory();
     let Checker {
         sink,
         scope,
@@ -108,7 +143,7 @@ pub(crate) fn check_within(
         program,
         diagnostics: sink.finish(),
     };
-    (checked, scope.into_trace())
+    (checked, scope.into_trace(), memory)
 }
 
 /// The state of a check.
@@ -117,15 +152,17 @@ struct Checker<'t> {
     source: &'t str,
     catalog: &'t dyn ToolCatalog,
     sink: Sink,
-    scope: Scope,
-    /// For each handler around, the names that its `TRY` bound.
-    tried: Vec<HashMap<String, Span>>,
-    /// Where each name of the program is bound first, for the help with one that is not.
-    bindings: HashMap<&'t str, Span>,
+    scope: Scope<'t>,
+    /// All handlers so far.
+    handlers: Cow<'t, [Handler]>,
+    /// The innermost handler around.
+    handler: Option<usize>,
+    /// The line that binds each name of the program first, for the help with one that is not.
+    bindings: OnceCell<HashMap<&'t str, usize>>,
     reported_names: HashSet<String>,
-    ids: HashMap<String, Span>,
-    /// The ids that some `@after` names.
-    awaited: Vec<(String, Span)>,
+    ids: Cow<'t, HashMap<String, Id>>,
+    /// The ids that some `@after` names, and its line.
+    awaited: Vec<(String, Span, usize)>,
     calls: usize,
     /// How many names were compared with all others, which is bounded.
     suggestions: usize,
@@ -137,35 +174,58 @@ struct Checker<'t> {
     name: Option<String>,
     metadata: Map<String, Value>,
     inputs: Vec<Input>,
+    /// The line whose words are looked at.
+    line: usize,
+    /// Only that line is checked, for its diagnostics.
+    one_line: bool,
+    context: Context,
+    effects: Effects,
+    notes: Option<Notes>,
 }
 
-impl Checker<'_> {
+/// A `CATCH`.
+#[derive(Debug, Clone)]
+struct Handler {
+    /// The handler around it.
+    outer: Option<usize>,
+    /// The names that its `TRY` bound.
+    tried: HashMap<String, Span>,
+}
+
+/// A step with an id of its own.
+#[derive(Debug, Clone, Copy)]
+struct Id {
+    span: Span,
+    line: usize,
+}
+
+impl<'t> Checker<'t> {
     fn report(&mut self, diagnostic: Diagnostic) {
         self.sink.push(diagnostic);
     }
 
     fn location(&self, span: Span) -> Location {
+        if self.one_line {
+            return Location::default();
+        }
         self.tree.line_index().location(self.source, span.start)
+    }
+
+    /// The line that binds `name` first, wherever it is.
+    fn binding(&self, name: &str) -> Option<usize> {
+        let bindings = self.bindings.get_or_init(|| bindings(self.tree));
+        bindings.get(name).copied()
     }
 }
 
-fn bindings(tree: &Tree) -> HashMap<&str, Span> {
+fn bindings(tree: &Tree) -> HashMap<&str, usize> {
     let mut bindings = HashMap::new();
-    for line in &tree.lines {
-        let binds = matches!(
-            line.kind,
-            LineKind::Keyword(
-                Keyword::Let
-                    | Keyword::Input
-                    | Keyword::For
-                    | Keyword::ParallelFor
-                    | Keyword::Catch
-            )
-        );
-        let word = line.first as usize + usize::from(line.head);
-        if binds && word < line.last as usize {
-            let span = tree.words[word].span();
-            bindings.entry(span.text(tree.source())).or_insert(span);
+    steps::add(tree.lines.len());
+    for line in 0..tree.lines.len() {
+        if let Some(word) = tree.bound_word(line) {
+            bindings
+                .entry(word.span().text(tree.source()))
+                .or_insert(line);
         }
     }
     bindings

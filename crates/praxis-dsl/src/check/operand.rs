@@ -2,16 +2,18 @@
 
 use serde_json::Value;
 
-use super::Checker;
+use super::memory::MOST_SUGGESTIONS;
 use super::repair::repaired;
 use super::scope::{Perhaps, State};
 use super::text::{glued, is_name, odd_character};
+use super::{Checker, Handler};
 use crate::checked::{Operand, Piece, Reference, Segment};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::expression::kinds::{Kinds, Mistake, Type};
 use crate::expression::{Expression, occurrences};
 use crate::source::Span;
+use crate::steps;
 use crate::suggest::{Nearest, nearest};
 use crate::template::{Part, expression_source, interpolation_end, parts, unescape};
 use crate::value::{Typed, type_of};
@@ -261,7 +263,7 @@ impl Checker<'_> {
     /// The name in scope that was meant. Only the first unbound names are compared with all
     /// others, so that a program full of them stays cheap.
     fn nearest_name(&self, name: &str) -> Option<Nearest<'_>> {
-        if self.reported_names.len() >= 100 {
+        if self.reported_names.len() >= MOST_SUGGESTIONS {
             return None;
         }
         nearest(name, self.scope.usable())
@@ -271,7 +273,7 @@ impl Checker<'_> {
     pub(super) fn use_name(&mut self, name: &str, span: Span) {
         self.scope.note_use(name, span);
         // Where a block is left open, where names are bound is a guess.
-        if self.tree.unbalanced && self.bindings.contains_key(name) {
+        if self.tree.unbalanced && self.binding(name).is_some() {
             return;
         }
         let found = self.scope.find(name);
@@ -311,7 +313,7 @@ impl Checker<'_> {
             None => {
                 let message = format!("`{name}` is not bound");
                 let diagnostic = Diagnostic::error(Code::UnboundName, span, message);
-                if let Some(&tried) = self.tried.iter().rev().find_map(|names| names.get(name)) {
+                if let Some(tried) = self.tried(name) {
                     diagnostic
                         .with_label(tried, "the TRY binds it, and it has failed here")
                         .with_help("bind it before the TRY")
@@ -323,8 +325,10 @@ impl Checker<'_> {
                     } else {
                         diagnostic.with_help(format!("did you mean `{}`?", meant.word))
                     }
-                } else if let Some(&bound) = self.bindings.get(name) {
-                    let help = if bound > span {
+                } else if let Some(line) = self.binding(name) {
+                    let bound = self.tree.bound_word(line).map_or(span, Word::span);
+                    let later = line > self.line || (line == self.line && bound > span);
+                    let help = if later {
                         "bind it before it is used"
                     } else {
                         "it is bound inside a block that has ended, or that this is not in"
@@ -339,14 +343,29 @@ impl Checker<'_> {
                 }
             }
         };
+        self.effects.unbound.push(name.to_owned());
         if self.reported_names.insert(name.to_owned()) {
             self.report(diagnostic);
         }
     }
 
+    /// Where a `TRY` that has failed here binds `name`.
+    fn tried(&self, name: &str) -> Option<Span> {
+        let mut handler = self.handler;
+        while let Some(Handler { outer, tried }) = handler.map(|at| &self.handlers[at]) {
+            steps::add(1);
+            if let Some(&span) = tried.get(name) {
+                return Some(span);
+            }
+            handler = *outer;
+        }
+        None
+    }
+
     /// Warns when `$name` of a bound name stands where only `${name}` is replaced.
     fn warn_not_interpolated(&mut self, raw: &str, start: usize) {
         let mut at = 0;
+        steps::add(raw.len());
         while let Some(found) = memchr::memchr2(b'$', b'\\', &raw.as_bytes()[at..]) {
             let here = at + found;
             if raw.as_bytes()[here] == b'\\' {
@@ -358,6 +377,7 @@ impl Checker<'_> {
                 .chars()
                 .take_while(|&c| unicode_ident::is_xid_continue(c))
                 .collect();
+            steps::add(name.len());
             let bound = self.scope.find(&name).is_some_and(|entry| !entry.sibling);
             if is_name(&name) && bound {
                 let span = Span::new(start + here, start + at + name.len());
@@ -426,6 +446,7 @@ pub(super) fn is_dynamic(word: &Word, source: &str) -> bool {
 
 /// `name`, then any of `.key` and `[index]`, as a whole.
 pub(crate) fn parse_reference(text: &str) -> Option<Reference> {
+    steps::add(text.len());
     let end = text
         .find(|c: char| !unicode_ident::is_xid_continue(c))
         .unwrap_or(text.len());

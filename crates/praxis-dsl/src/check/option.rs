@@ -1,13 +1,16 @@
 //! The options of a step: `@id`, `@timeout`, `@retries`, `@cache`, `@engine`, `@agent`, `@after`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use super::Checker;
+use super::memory::MOST_SUGGESTIONS;
+use super::{Checker, Id};
 use crate::argument::StepOption;
 use crate::checked::StepOptions;
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::source::Span;
+use crate::steps;
 use crate::suggest::nearest;
 use crate::word::Word;
 
@@ -129,7 +132,9 @@ impl Checker<'_> {
         let taken = automatic(text)
             .filter(|&other| other != number)
             .map(|_| span);
-        let first = self.ids.get(text).copied().or(taken);
+        let first = self.ids.get(text).filter(|id| id.line != self.line);
+        let first = first.map(|id| id.span).or(taken);
+        self.effects.id = Some((text.to_owned(), span));
         if let Some(first) = first {
             let mut diagnostic = Diagnostic::error(
                 Code::RepeatedId,
@@ -141,8 +146,9 @@ impl Checker<'_> {
                 diagnostic = diagnostic.with_label(first, "it is given here");
             }
             self.report(diagnostic);
-        } else {
-            self.ids.insert(text.to_owned(), span);
+        } else if !self.ids.contains_key(text) {
+            let line = self.line;
+            self.ids.to_mut().insert(text.to_owned(), Id { span, line });
         }
         true
     }
@@ -154,6 +160,7 @@ impl Checker<'_> {
         if text.split(',').any(|id| id.trim().is_empty()) {
             return false;
         }
+        let mut known = HashSet::new();
         for id in text.split(',') {
             let place = if exact {
                 Span::new(offset, offset + id.len())
@@ -162,9 +169,10 @@ impl Checker<'_> {
             };
             offset += id.len() + 1;
             let id = id.trim();
-            if !after.iter().any(|other| other == id) {
+            steps::add(id.len());
+            if known.insert(id) {
                 after.push(id.to_owned());
-                self.awaited.push((id.to_owned(), place));
+                self.awaited.push((id.to_owned(), place, self.line));
             }
         }
         true
@@ -188,17 +196,28 @@ impl Checker<'_> {
         );
     }
 
+    /// Whether what the line `line` names may be compared with all that it could mean. That is
+    /// bounded, so that a program full of unknown names stays cheap.
+    pub(super) fn may_suggest(&mut self, line: usize) -> bool {
+        self.suggestions += 1;
+        if line == self.line {
+            self.effects.suggestions += 1;
+        } else if let Some(notes) = &mut self.notes {
+            notes.suggested(line);
+        }
+        self.suggestions <= MOST_SUGGESTIONS
+    }
+
     /// Reports each `@after` that names no step of the program.
     pub(super) fn check_awaited(&mut self) {
-        for (id, span) in std::mem::take(&mut self.awaited) {
+        for (id, span, line) in std::mem::take(&mut self.awaited) {
             let numbered = automatic(&id).is_some_and(|number| number <= self.calls);
             if numbered || self.ids.contains_key(&id) {
                 continue;
             }
             let message = format!("no step has the id `{}`", shown(&id));
             let diagnostic = Diagnostic::error(Code::UnknownId, span, message);
-            self.suggestions += 1;
-            let near = self.suggestions <= 100;
+            let near = self.may_suggest(line);
             let meant = near
                 .then(|| nearest(&id, self.ids.keys().map(String::as_str)))
                 .flatten();

@@ -3,6 +3,7 @@
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, is_bidi_control, is_format_control, shown};
 use crate::source::Span;
+use crate::steps;
 use crate::word::Word;
 
 /// The words that expressions reserve.
@@ -70,6 +71,7 @@ pub(super) fn odd_character(word: &Word, source: &str, is_name: bool) -> Option<
         return None;
     }
     let raw = word.span().text(source);
+    steps::add(raw.len());
     let (offset, character) = raw.char_indices().find(|&(_, character)| {
         (character.is_control() && character != '\t')
             || is_bidi_control(character)
@@ -111,6 +113,7 @@ pub(super) fn glued(word: &Word, source: &str) -> Option<Diagnostic> {
     let line = source[..start]
         .rfind(['\n', ' ', '\t'])
         .map_or(0, |at| at + 1);
+    steps::add(start - line);
     let json = source[line..].starts_with(['[', '{']);
     let first = source[start..].chars().next().map_or(0, char::len_utf8);
     let (message, help) = if json {

@@ -75,7 +75,7 @@ impl std::fmt::Display for Kinds {
 }
 
 /// What is known of a value before the run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Type {
     pub(crate) kinds: Kinds,
     /// The items of a list, and the values of an object, which are of no kind where there are

@@ -19,6 +19,7 @@ use self::names::Refused;
 pub(crate) use self::names::{FUNCTIONS, MACROS};
 pub(crate) use self::occurrences::occurrences;
 use crate::diagnostic::shown;
+use crate::steps;
 
 /// The language that every expression is compiled and run in.
 static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
@@ -112,6 +113,7 @@ impl Expression {
         if source.trim().is_empty() {
             return Err(refused("the expression is empty".to_owned(), None, false));
         }
+        steps::add(source.len());
         let text = shape::without_dollars(source);
         // The other parser of the crate needs some hundred KiB of stack for each bracket.
         let mut tree = PrattParser::new()

@@ -9,6 +9,7 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::keyword::{Keyword, nearest_keyword};
 use crate::source::Span;
+use crate::steps;
 use crate::tree::LineKind;
 
 /// How many lines are kept that may be misspelt openings.
@@ -138,6 +139,7 @@ impl Parser<'_> {
 
     /// Whether a misspelt opening line explains an end word or clause that has no block.
     fn blame_suspect(&mut self, wanted: impl Fn(Keyword) -> bool, closes: bool) -> bool {
+        steps::add(self.doubts.suspects.len());
         // One that stands deeper was in a block that has taken its end word.
         let depth = self.open.len();
         let Some(at) = self
@@ -169,6 +171,7 @@ impl Parser<'_> {
     /// Whether an end word of the kind `keyword` that came too early explains one that has no
     /// block: it was meant for the block that was open then.
     fn blame_early_end(&mut self, keyword: Keyword) -> bool {
+        steps::add(self.doubts.early.len());
         let Some(at) = self
             .doubts
             .early
@@ -275,6 +278,7 @@ impl Parser<'_> {
 
     /// The innermost block that can take a clause of `owner`.
     fn taker(&self, owner: Keyword) -> Option<usize> {
+        steps::add(self.open.len());
         self.open
             .iter()
             .rposition(|open| open.keyword == owner && !open.last)
@@ -291,6 +295,7 @@ impl Parser<'_> {
     /// as far in as, if it stands apart from those inside.
     fn leave_inner(&mut self, owner: Keyword, index: usize, forced: bool) {
         let Some(at) = self.taker(owner) else { return };
+        steps::add(self.open.len());
         let indent = self.indent(index);
         let apart = self.open[at].indent == indent
             && self.open[at + 1..]
@@ -306,6 +311,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn end(&mut self, keyword: Keyword, index: usize) {
+        steps::add(self.open.len());
         let Some(at) = self
             .open
             .iter()
@@ -374,11 +380,13 @@ impl Parser<'_> {
     /// How many bytes of blanks stand before the line.
     fn indent(&self, line: usize) -> usize {
         let before = &self.source.as_bytes()[..self.first_span(line).start as usize];
-        before
+        let blanks = before
             .iter()
             .rev()
             .take_while(|byte| matches!(byte, b' ' | b'\t'))
-            .count()
+            .count();
+        steps::add(blanks);
+        blanks
     }
 
     fn end_without_block(&mut self, keyword: Keyword, index: usize) {
@@ -469,6 +477,7 @@ impl Parser<'_> {
         self.unbalanced = true;
         let name = open.keyword.as_str();
         let end = open.keyword.end();
+        steps::add(self.doubts.strays.len() + self.doubts.clauses.len());
         if let Some(line) = open.mismatched {
             self.mismatched_end(line, open.keyword, open.line);
             if let Some(keyword) = end {

@@ -1,13 +1,12 @@
 //! What the parser asks of `LET`, `FOR` and `CALL` lines, so that each has a sensible tree.
 
-use std::collections::HashSet;
-
 use super::Parser;
-use crate::argument::{Argument, Arguments, is_option, recorded_parameters, recorded_rest};
+use crate::argument::{Argument, Arguments, Seen, is_option, recorded_parameters, recorded_rest};
 use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::keyword::Keyword;
 use crate::source::Span;
+use crate::tree::Line;
 use crate::word::{Quote, Word};
 
 impl Parser<'_> {
@@ -88,8 +87,9 @@ impl Parser<'_> {
 
     pub(super) fn call(&mut self, index: usize, head: usize) {
         let source = self.source;
-        let words = &self.words_of(index)[head..];
-        let Some((tool, words)) = words.split_first() else {
+        let Line { first, last, .. } = self.lines[index];
+        let words = &self.words[first as usize + head..last as usize];
+        let Some((&tool, words)) = words.split_first() else {
             let span = self.words_of(index)[head - 1].span();
             self.sink.push(
                 Diagnostic::error(Code::MissingWord, span, "CALL has no tool")
@@ -98,7 +98,12 @@ impl Parser<'_> {
             self.lines[index].spoilt = true;
             return;
         };
-        let repeated = repeated_arguments(source, tool, words);
+        if !may_repeat(source, &tool, words) {
+            return;
+        }
+        let mut given = std::mem::take(&mut self.given);
+        let repeated = given.repeated(source, &tool, words);
+        self.given = given;
         self.lines[index].spoilt = !repeated.is_empty();
         for diagnostic in repeated {
             self.sink.push(diagnostic);
@@ -106,79 +111,82 @@ impl Parser<'_> {
     }
 }
 
-/// One diagnostic for each argument of a call that was given before.
-fn repeated_arguments(source: &str, tool: &Word, words: &[Word]) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    // Without an option nothing can be given twice.
-    if !words.iter().any(|word| is_option(word, source)) {
-        return found;
-    }
-    let tool = tool.text(source);
-    let recorded = recorded_parameters(&tool);
-    let mut seen: Vec<(&str, Span)> = Vec::new();
-    let mut index: HashSet<&str> = HashSet::new();
-    let mut positions: Vec<(usize, Span)> = Vec::new();
-    let repeat = |name: &str, span: Span, first: Span| {
-        let message = format!("the argument `{}` is given twice", shown(name));
-        Diagnostic::error(Code::RepeatedArgument, span, message)
-            .with_label(first, "it is given here")
-            .with_help("keep one of the two")
-    };
-    for argument in Arguments::new(source, words, recorded_rest(&tool)) {
-        match argument {
-            Argument::Named { word, name, .. } => {
-                let text = name.text(source);
-                let name_span = match word.split_assignment(source) {
-                    Some((name, _)) => name,
-                    None => word.span(),
-                };
-                // A short list is faster than hashing, a long one must not be quadratic.
-                let known = if seen.len() < 16 {
-                    seen.iter().any(|(name, _)| *name == text)
-                } else {
-                    if index.is_empty() {
-                        index.extend(seen.iter().map(|(name, _)| *name));
+/// The arguments of a call; kept from one to the next for their room.
+#[derive(Default)]
+pub(super) struct Given<'s> {
+    named: Seen<'s>,
+    /// The positional arguments.
+    positions: Vec<Span>,
+}
+
+impl<'s> Given<'s> {
+    /// One diagnostic for each argument of a call that was given before.
+    fn repeated(&mut self, source: &'s str, tool: &Word, words: &[Word]) -> Vec<Diagnostic> {
+        const MOST: usize = 100;
+        let mut found = Vec::new();
+        let tool = tool.text(source);
+        self.named.clear();
+        self.positions.clear();
+        for argument in Arguments::new(source, words, recorded_rest(&tool)) {
+            match argument {
+                Argument::Named { word, name, .. } => {
+                    let text = name.text(source);
+                    let span = match word.split_assignment(source) {
+                        Some((name, _)) => name,
+                        None => word.span(),
+                    };
+                    if let Some(first) = self.named.insert(text, span) {
+                        found.push(repeated(text, span, first));
+                        if found.len() >= MOST {
+                            return found;
+                        }
                     }
-                    !index.insert(text)
-                };
-                if known {
-                    let first = seen.iter().find(|(name, _)| *name == text);
-                    found.push(repeat(
-                        text,
-                        name_span,
-                        first.map_or(name_span, |found| found.1),
-                    ));
-                    if found.len() >= 100 {
-                        return found;
-                    }
-                } else {
-                    seen.push((text, name_span));
                 }
+                Argument::Positional(_, word) => self.positions.push(word.span()),
+                Argument::Rest(_, at) => self.positions.push(words[at].span()),
+                Argument::Step(..) => {}
             }
-            Argument::Positional(position, word) => positions.push((position, word.span())),
-            Argument::Rest(position, at) => positions.push((position, words[at].span())),
-            Argument::Step(..) => {}
         }
-    }
-    for (name, named) in seen {
-        let position = match recorded.iter().position(|parameter| *parameter == name) {
-            Some(position) => Some(position),
-            None => name
-                .strip_prefix("arg")
-                .filter(|digits| *digits == "0" || !digits.starts_with(['0', '+']))
-                .and_then(|digits| digits.parse().ok())
-                .filter(|&position: &usize| position >= recorded.len()),
-        };
-        if let Some(&(_, span)) = position.and_then(|position| positions.get(position)) {
-            let (first, second) = if span < named {
-                (span, named)
-            } else {
-                (named, span)
+        let recorded = recorded_parameters(&tool);
+        for (name, named) in self.named.iter() {
+            let position = match recorded.iter().position(|parameter| *parameter == name) {
+                Some(position) => Some(position),
+                None => name
+                    .strip_prefix("arg")
+                    .filter(|digits| *digits == "0" || !digits.starts_with(['0', '+']))
+                    .and_then(|digits| digits.parse().ok())
+                    .filter(|&position: &usize| position >= recorded.len()),
             };
-            found.push(repeat(name, second, first));
+            if let Some(&span) = position.and_then(|position| self.positions.get(position)) {
+                let (first, second) = if span < named {
+                    (span, named)
+                } else {
+                    (named, span)
+                };
+                found.push(repeated(name, second, first));
+            }
         }
+        found
     }
-    found
+}
+
+fn repeated(name: &str, span: Span, first: Span) -> Diagnostic {
+    let message = format!("the argument `{}` is given twice", shown(name));
+    Diagnostic::error(Code::RepeatedArgument, span, message)
+        .with_label(first, "it is given here")
+        .with_help("keep one of the two")
+}
+
+/// Whether an argument can be there twice, by what is cheap to see: two options, or one beside
+/// the positional argument of that name.
+fn may_repeat(source: &str, tool: &Word, words: &[Word]) -> bool {
+    let mut options = words.iter().filter(|word| is_option(word));
+    let Some(first) = options.next() else {
+        return false;
+    };
+    let positional = first.span().text(source).starts_with("--arg")
+        || !recorded_parameters(&tool.text(source)).is_empty();
+    positional || options.next().is_some()
 }
 
 fn is_sign(word: &Word, source: &str) -> bool {

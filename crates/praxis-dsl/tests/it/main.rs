@@ -1,12 +1,17 @@
 //! The tests of the crate, in one binary.
 
+mod bad_input;
+#[cfg(feature = "cache")]
+mod cache;
 mod compat;
 mod diagnostics;
 mod docs;
+mod document;
 mod expressions;
 mod fix;
 mod format;
 mod json;
+mod fuzzing;
 mod limits;
 mod mutations;
 mod names;
