@@ -6,8 +6,11 @@ use praxis_dsl::{
     compat_tokens, decode, parse,
 };
 
+/// What panics where something does not hold.
+pub type Body = fn(&[u8]);
+
 /// The bodies by the names of their targets.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Body)] = &[
     ("parser", parser),
     ("checker", checker),
     ("document", document),

@@ -20,8 +20,10 @@ fn numbered(count: usize, line: impl Fn(usize) -> String) -> String {
     (0..count).map(line).collect()
 }
 
-/// The inputs, each of about `size` bytes.
-const SHAPES: &[(&str, fn(usize) -> String)] = &[
+/// An input of about as many bytes as it is told.
+type Shape = fn(usize) -> String;
+
+const SHAPES: &[(&str, Shape)] = &[
     ("blanks", |size| " ".repeat(size)),
     ("blanks before a line", |size| {
         format!(
