@@ -343,7 +343,7 @@ fn threads(criterion: &mut Criterion) {
             assert!(quick.get(&keys[key].id().0).is_some());
         }
     };
-    let calls: [(&str, &(dyn Fn(usize, bool) + Sync)); 3] = [
+    let calls: [(&str, &Call<'_>); 3] = [
         ("praxis", &call_praxis),
         ("moka", &call_moka),
         ("quick_cache", &call_quick),
@@ -360,12 +360,11 @@ fn threads(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Looks the key of a number up, or sets it.
+type Call<'a> = dyn Fn(usize, bool) + Sync + 'a;
+
 /// How long it takes until each trace, on a thread of its own, has made so many calls.
-fn together(
-    traces: &[Vec<(usize, bool)>],
-    iterations: u64,
-    call: &(dyn Fn(usize, bool) + Sync),
-) -> Duration {
+fn together(traces: &[Vec<(usize, bool)>], iterations: u64, call: &Call<'_>) -> Duration {
     let start = Barrier::new(traces.len() + 1);
     std::thread::scope(|scope| {
         let running: Vec<_> = traces
