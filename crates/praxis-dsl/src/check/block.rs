@@ -372,6 +372,9 @@ impl<'t> Checker<'t> {
         let (body, _) = self.block(statement.children(), place);
         for (name, mut entry) in self.scope.take(mark) {
             if Some(&name) != header.variable.as_ref() {
+                if header.on_error == OnError::Continue {
+                    entry.value = entry.value.or(Type::NULL);
+                }
                 entry.value = entry.value.list();
                 self.scope.put(name, entry);
             }
@@ -445,8 +448,12 @@ impl<'t> Checker<'t> {
             let diagnostic = if name != NAME {
                 let message = format!("unknown option `{}` of FOR", shown(name));
                 let diagnostic = Diagnostic::error(Code::UnknownStepOption, word.span(), message);
-                Some(match nearest(name, [NAME].into_iter()) {
-                    Some(meant) => diagnostic.with_help(format!("did you mean `{}`?", meant.word)),
+                Some(match nearest(name, [NAME]) {
+                    Some(meant) => {
+                        let start = word.span().start as usize;
+                        let place = Span::new(start, start + name.len());
+                        diagnostic.meaning(place, "", meant)
+                    }
                     None => diagnostic.with_help("FOR takes @on_error=stop or @on_error=continue"),
                 })
             } else if found.is_some() {

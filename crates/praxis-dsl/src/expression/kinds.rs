@@ -87,6 +87,7 @@ impl Type {
     /// Any value that a name can hold.
     pub(crate) const ANY: Self = Self::plain(Kinds::JSON);
     const UNKNOWN: Self = Self::plain(Kinds::ANY);
+    pub(crate) const NULL: Self = Self::plain(Kinds::NULL);
     pub(crate) const TEXT: Self = Self::plain(Kinds::TEXT);
 
     const fn plain(kinds: Kinds) -> Self {

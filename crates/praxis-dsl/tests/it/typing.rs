@@ -146,6 +146,22 @@ fn what_may_go_well_is_accepted() {
     accepted("LET xs = ${[1, 2].filter(x, x > 1)}\nFOR x IN $xs\nLET y = ${x / 2}\nEND_FOR");
 }
 
+/// A round that failed leaves null in the lists.
+#[test]
+fn failed_rounds_are_null() {
+    let check = |option: &str, expected: &str| {
+        let program = format!(
+            "FOR x IN [1]{option}\nLET y = CALL text\nEND_FOR\nFOR z IN $y\nLET u = ${{z + 1}}\nEND_FOR"
+        );
+        assert_eq!(messages(&program), [expected], "{program}");
+    };
+    check("", "`+` does not go with text and an integer");
+    check(
+        " @on_error=continue",
+        "`+` does not go with null or text and an integer",
+    );
+}
+
 #[test]
 fn messages_name_the_kinds() {
     let check = |source: &str, expected: &str| assert_eq!(messages(source), [expected], "{source}");
