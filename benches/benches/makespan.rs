@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
 use praxis_dsl::checked::{
     Call, CheckedProgram, Location, Node, NodeKind, Operand, Reference, StepOptions,
 };
@@ -243,6 +243,7 @@ fn scheduled(plan: &Plan, sleeper: &Arc<Sleeper>) -> Duration {
 fn makespan(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("makespan");
     group.sample_size(10);
+    group.sampling_mode(SamplingMode::Flat);
     group.warm_up_time(Duration::from_millis(50));
     group.measurement_time(Duration::from_millis(200));
     let shapes: [(&str, Shape); 4] = [
