@@ -48,6 +48,16 @@ pub trait Journal: Send + Sync {
     /// [`JournalErrorKind::NotFound`] for a run that was never opened here.
     fn read(&self, run: &RunId) -> Result<History, JournalError>;
 
+    /// As [`Journal::read`], where the results of steps are of no interest: they may be any value,
+    /// and damage to them may go unseen.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::read`].
+    fn outline(&self, run: &RunId) -> Result<History, JournalError> {
+        self.read(run)
+    }
+
     /// The runs, the oldest first.
     ///
     /// # Errors
@@ -89,6 +99,10 @@ impl<T: Journal + ?Sized> Journal for &T {
         (**self).read(run)
     }
 
+    fn outline(&self, run: &RunId) -> Result<History, JournalError> {
+        (**self).outline(run)
+    }
+
     fn runs(&self) -> Result<Vec<RunId>, JournalError> {
         (**self).runs()
     }
@@ -107,6 +121,10 @@ impl<T: Journal + ?Sized> Journal for Box<T> {
         (**self).read(run)
     }
 
+    fn outline(&self, run: &RunId) -> Result<History, JournalError> {
+        (**self).outline(run)
+    }
+
     fn runs(&self) -> Result<Vec<RunId>, JournalError> {
         (**self).runs()
     }
@@ -123,6 +141,10 @@ impl<T: Journal + ?Sized> Journal for Arc<T> {
 
     fn read(&self, run: &RunId) -> Result<History, JournalError> {
         (**self).read(run)
+    }
+
+    fn outline(&self, run: &RunId) -> Result<History, JournalError> {
+        (**self).outline(run)
     }
 
     fn runs(&self) -> Result<Vec<RunId>, JournalError> {

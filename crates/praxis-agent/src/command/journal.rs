@@ -167,6 +167,10 @@ mod mortal {
             self.journal.read(run)
         }
 
+        fn outline(&self, run: &RunId) -> Result<History, JournalError> {
+            self.journal.outline(run)
+        }
+
         fn runs(&self) -> Result<Vec<RunId>, JournalError> {
             self.journal.runs()
         }

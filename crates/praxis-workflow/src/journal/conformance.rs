@@ -133,6 +133,10 @@ fn records_come_back_in_order(journal: &dyn Journal) {
     assert_eq!(history.records, records);
     assert_eq!(history.damage, None);
     assert!(!history.in_use, "the log was dropped");
+    let outline = journal.outline(&run).expect("what was written can be read");
+    assert_eq!(outline.records.len(), records.len());
+    assert_eq!(outline.finished().len(), history.finished().len());
+    assert_eq!(outline.state(), history.state());
     journal.remove(&run).expect("a run can be removed");
 }
 

@@ -95,6 +95,29 @@ impl SqliteJournal {
         Ok(())
     }
 
+    fn history(&self, run: &RunId, results: bool) -> Result<History, JournalError> {
+        let path = self.path(run);
+        if !path.exists() {
+            return Err(JournalError::not_found(run).at(&self.folder));
+        }
+        let marker = File::open(self.marker(run)).ok();
+        let in_use = marker.as_ref().is_some_and(|marker| {
+            matches!(marker.try_lock_shared(), Err(TryLockError::WouldBlock))
+        });
+        // Asked for before the records are: what is written meanwhile only makes them more.
+        let durable = marker.as_ref().map_or(0, durable_count);
+        let mut history = database::read(&path, results)?;
+        history.in_use = in_use;
+        history.abandoned = marker.is_none();
+        if history.damage.is_none() && (history.records.len() as u64) < durable {
+            history.damage = Some(format!(
+                "the last {} of {durable} records are lost",
+                durable - history.records.len() as u64
+            ));
+        }
+        Ok(history)
+    }
+
     fn unusable(&self, message: &str, error: io::Error) -> JournalError {
         let kind = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => JournalErrorKind::Full,
@@ -139,26 +162,11 @@ impl Journal for SqliteJournal {
     }
 
     fn read(&self, run: &RunId) -> Result<History, JournalError> {
-        let path = self.path(run);
-        if !path.exists() {
-            return Err(JournalError::not_found(run).at(&self.folder));
-        }
-        let marker = File::open(self.marker(run)).ok();
-        let in_use = marker.as_ref().is_some_and(|marker| {
-            matches!(marker.try_lock_shared(), Err(TryLockError::WouldBlock))
-        });
-        // Asked for before the records are: what is written meanwhile only makes them more.
-        let durable = marker.as_ref().map_or(0, durable_count);
-        let mut history = database::read(&path)?;
-        history.in_use = in_use;
-        history.abandoned = marker.is_none();
-        if history.damage.is_none() && (history.records.len() as u64) < durable {
-            history.damage = Some(format!(
-                "the last {} of {durable} records are lost",
-                durable - history.records.len() as u64
-            ));
-        }
-        Ok(history)
+        self.history(run, true)
+    }
+
+    fn outline(&self, run: &RunId) -> Result<History, JournalError> {
+        self.history(run, false)
     }
 
     fn runs(&self) -> Result<Vec<RunId>, JournalError> {

@@ -1,9 +1,10 @@
 //! What the driver tells the journal.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 
 use crate::executor::{CacheUse, StepCall};
 use crate::journal::record::{ArgumentsDigest, Ending, Event, Finish, Outcome};
@@ -23,8 +24,8 @@ pub(super) struct Journaling {
     turn: u64,
     running: FxHashMap<Key, Announcement>,
     /// By the address of a result that went through the cache, the first step that ended with it.
-    /// The report's rows hold on to the allocations, so no address is used again.
-    results: FxHashMap<usize, Arc<str>>,
+    /// Holding on to the allocation keeps its address from being used again.
+    results: FxHashMap<usize, (Weak<Value>, Arc<str>)>,
     /// Whether the run has begun to change the world.
     changed: bool,
 }
@@ -104,8 +105,8 @@ impl Driver<'_> {
             let first = journaling
                 .results
                 .entry(address)
-                .or_insert_with(|| Arc::clone(step));
-            same = (first != step).then(|| Arc::clone(first));
+                .or_insert_with(|| (Arc::downgrade(&output.value), Arc::clone(step)));
+            same = (first.1 != *step).then(|| Arc::clone(&first.1));
         }
         let Some(about) = journaling.running.remove(&key) else {
             return;

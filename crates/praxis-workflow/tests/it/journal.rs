@@ -1,7 +1,7 @@
 //! Journals: what is replayed, and what a process that died leaves to the next.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -103,12 +103,14 @@ struct Mortal {
     inner: MemoryJournal,
     left: Arc<AtomicUsize>,
     died: Arc<Notify>,
+    gone: Arc<AtomicBool>,
 }
 
 struct MortalLog {
     inner: Box<dyn RunLog>,
     left: Arc<AtomicUsize>,
     died: Arc<Notify>,
+    gone: Arc<AtomicBool>,
 }
 
 impl Journal for Mortal {
@@ -117,6 +119,7 @@ impl Journal for Mortal {
             inner: self.inner.open(run)?,
             left: Arc::clone(&self.left),
             died: Arc::clone(&self.died),
+            gone: Arc::clone(&self.gone),
         }))
     }
 
@@ -142,8 +145,10 @@ impl RunLog for MortalLog {
         if whole < records.len() {
             self.died.notify_one();
             let dead = JournalError::new(JournalErrorKind::Unusable, "the process is dead");
-            // Nobody hears it: whoever waits for the log is dropped meanwhile.
-            std::thread::sleep(Duration::from_millis(2));
+            // Nobody may hear of it: whoever waits for the log is dropped first.
+            while !self.gone.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             return Err(dead);
         }
         Ok(())
@@ -164,6 +169,7 @@ async fn run_and_die(
         inner: journal.clone(),
         left: Arc::new(AtomicUsize::new(records)),
         died: Arc::default(),
+        gone: Arc::default(),
     };
     let (writing, history) = match run {
         None => (begin(&mortal), None),
@@ -179,10 +185,13 @@ async fn run_and_die(
         None => ready.journal(writing),
         Some(history) => ready.resume(writing, history),
     };
-    let died = Arc::clone(&mortal.died);
+    let death = async {
+        mortal.died.notified().await;
+        mortal.gone.store(true, Ordering::SeqCst);
+    };
     tokio::select! {
         biased;
-        () = died.notified() => (run, None),
+        () = death => (run, None),
         report = ready.execute() => (run, Some(report.unwrap())),
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn list(store: &dyn Journal, as_json: bool) -> Result<Exit, Stop> {
     let mut documents = Vec::new();
     let mut text = String::new();
     for run in &runs {
-        let history = match store.read(run) {
+        let history = match store.outline(run) {
             Ok(history) => history,
             Err(error) => {
                 tracing::warn!("run {run}: {error}");

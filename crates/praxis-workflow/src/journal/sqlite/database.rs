@@ -140,10 +140,10 @@ fn prepare(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// Reads all that is whole.
-pub(super) fn read(path: &Path) -> Result<History, JournalError> {
+/// Reads all that is whole, with or without `results`.
+pub(super) fn read(path: &Path, results: bool) -> Result<History, JournalError> {
     let mut history = History::default();
-    match read_into(path, &mut history) {
+    match read_into(path, results, &mut history) {
         Ok(version) if version > VERSION => Err(newer(path, version)),
         Ok(_) => Ok(history),
         Err(error) => match (error.sqlite_error_code(), &error) {
@@ -181,7 +181,7 @@ fn connect(path: &Path) -> rusqlite::Result<(Connection, i64)> {
 }
 
 /// Gives the version of the schema; of one that is newer, nothing is read.
-fn read_into(path: &Path, history: &mut History) -> rusqlite::Result<i64> {
+fn read_into(path: &Path, results: bool, history: &mut History) -> rusqlite::Result<i64> {
     let (connection, version) = connect(path)?;
     if version > VERSION {
         return Ok(version);
@@ -194,7 +194,7 @@ fn read_into(path: &Path, history: &mut History) -> rusqlite::Result<i64> {
     // A damaged page ends a scan with an error; the rows behind it are looked for one by one.
     while next <= last {
         let from = next;
-        let scan = scan(&connection, from, last, &mut |number, record| {
+        let scan = scan(&connection, (from, last), results, &mut |number, record| {
             lost.extend(next..number);
             match record {
                 Some(record) => history.records.push(record),
@@ -225,27 +225,31 @@ fn read_into(path: &Path, history: &mut History) -> rusqlite::Result<i64> {
 
 fn scan(
     connection: &Connection,
-    from: i64,
-    to: i64,
+    (from, to): (i64, i64),
+    results: bool,
     found: &mut dyn FnMut(i64, Option<Record>),
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(
-        "SELECT number, at_ms, body, record.value, content, checksum, content.value
-         FROM record LEFT JOIN content ON content.digest = record.content
+        "SELECT number, at_ms, body, CASE WHEN ?3 THEN record.value END, record.content, checksum,
+                content.value
+         FROM record LEFT JOIN content ON ?3 AND content.digest = record.content
          WHERE number BETWEEN ?1 AND ?2 ORDER BY number",
     )?;
-    let mut rows = statement.query([from, to])?;
+    let mut rows = statement.query(params![from, to, results])?;
     while let Some(row) = rows.next()? {
         let number: i64 = row.get(0)?;
-        found(number, whole(row, number).ok().flatten());
+        found(number, whole(row, number, results).ok().flatten());
     }
     Ok(())
 }
 
 /// The record of a row, if it is what was written.
-fn whole(row: &rusqlite::Row<'_>, number: i64) -> rusqlite::Result<Option<Record>> {
+fn whole(row: &rusqlite::Row<'_>, number: i64, results: bool) -> rusqlite::Result<Option<Record>> {
     let at_ms = row.get::<_, i64>(1)? as u64;
     let body: String = row.get(2)?;
+    if !results {
+        return Ok(row::decode(at_ms, &body, Some("null")));
+    }
     let inline: Option<String> = row.get(3)?;
     let digest: Option<Vec<u8>> = row.get(4)?;
     let checksum: i64 = row.get(5)?;
