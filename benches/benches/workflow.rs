@@ -1,82 +1,18 @@
-//! What the scheduler costs for each step that does nothing, against spawning and joining a task
-//! for each in the same run.
+//! What the scheduler costs for each step that does next to nothing, with everything that a step
+//! has, against a bare spawn and join of a task for each in the same run.
 
-use std::collections::HashMap;
+use std::cell::LazyCell;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use praxis_dsl::checked::{
-    Call, CheckedProgram, Location, Node, NodeKind, Operand, Reference, StepOptions,
-};
+use praxis_benches::steps::{self, Counting, Shape, Successor};
 use praxis_workflow::{
-    Journal, MemoryJournal, NoopExecutor, Plan, Retention, Run, RunId, RunJournal, RunOptions,
-    RunStart, RunStatus, SqliteJournal, ToolEffects, lower,
+    Journal, MemoryJournal, Plan, Retention, RunId, RunJournal, RunStart, SqliteJournal,
+    ToolEffects,
 };
-use serde_json::{Map, json};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
-
-/// A program of `steps` calls; in a chain each needs the result of the one before.
-fn plan(steps: usize, chain: bool) -> Plan {
-    plan_of(steps, chain, ToolEffects::pure())
-}
-
-fn plan_of(steps: usize, chain: bool, effects: ToolEffects) -> Plan {
-    let body = (0..steps).map(|index| {
-        let argument = match index.checked_sub(1).filter(|_| chain) {
-            Some(before) => Operand::Reference(Reference {
-                name: format!("v{before}"),
-                path: Vec::new(),
-            }),
-            None => Operand::Literal(json!(index)),
-        };
-        let call = Call {
-            id: format!("s{}", index + 1),
-            tool: "noop".to_owned(),
-            arguments: vec![("value".to_owned(), argument)],
-            bind: Some(format!("v{index}")),
-            label: None,
-            agent: None,
-            options: StepOptions::default(),
-        };
-        Node {
-            location: Location {
-                line: index as u32 + 1,
-                column: 1,
-            },
-            kind: NodeKind::Call(call),
-        }
-    });
-    let program = CheckedProgram {
-        name: None,
-        metadata: Map::new(),
-        inputs: Vec::new(),
-        body: body.collect(),
-    };
-    let effects = HashMap::from([("noop".to_owned(), effects)]);
-    lower(&program, &effects).expect("calls without `@after` have no circle")
-}
-
-/// As an agent would: on a worker of the runtime, not on the thread that blocks on it.
-async fn run(plan: Arc<Plan>) -> usize {
-    run_with(&plan, None).await
-}
-
-async fn run_with(plan: &Plan, journal: Option<RunJournal>) -> usize {
-    let options = RunOptions {
-        jobs: 64,
-        ..RunOptions::default()
-    };
-    let run = Run::new(plan, Arc::new(NoopExecutor)).options(options);
-    let run = match journal {
-        Some(journal) => run.journal(journal),
-        None => run,
-    };
-    let report = run.execute().await.expect("the options are valid");
-    assert_eq!(report.status, RunStatus::Succeeded);
-    report.steps.len()
-}
 
 /// Tasks one behind the other, each begun when the one before has ended.
 async fn spawn_and_join_in_turn(tasks: usize) -> usize {
@@ -104,6 +40,17 @@ async fn spawn_and_join(tasks: usize) -> usize {
     joined
 }
 
+/// Layer by layer, all tasks of one at once.
+async fn spawn_and_join_layers(tasks: usize) -> usize {
+    let width = steps::layer(tasks);
+    let mut joined = 0;
+    while joined < tasks {
+        joined += spawn_and_join(width.min(tasks - joined)).await;
+    }
+    joined
+}
+
+/// As an agent would: on a worker of the runtime, not on the thread that blocks on it.
 fn on_worker(runtime: &Runtime, work: impl Future<Output = usize> + Send + 'static) -> usize {
     runtime
         .block_on(runtime.spawn(work))
@@ -112,31 +59,52 @@ fn on_worker(runtime: &Runtime, work: impl Future<Output = usize> + Send + 'stat
 
 fn scheduler(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime starts");
+    let counting = Counting::install();
     let mut group = criterion.benchmark_group("scheduler");
     group.sample_size(20);
-    for steps in [10usize, 1_000, 100_000] {
-        group.throughput(Throughput::Elements(steps as u64));
-        group.bench_function(BenchmarkId::new("spawn_join", steps), |bencher| {
-            bencher.iter(|| assert_eq!(on_worker(&runtime, spawn_and_join(steps)), steps));
+    for count in [10usize, 1_000, 100_000] {
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::new("spawn_join", count), |bencher| {
+            bencher.iter(|| assert_eq!(on_worker(&runtime, spawn_and_join(count)), count));
         });
-        group.bench_function(BenchmarkId::new("spawn_join_in_turn", steps), |bencher| {
-            bencher.iter(|| assert_eq!(on_worker(&runtime, spawn_and_join_in_turn(steps)), steps));
+        group.bench_function(BenchmarkId::new("spawn_join_in_turn", count), |bencher| {
+            bencher.iter(|| assert_eq!(on_worker(&runtime, spawn_and_join_in_turn(count)), count));
         });
-        for (shape, chain) in [("wide", false), ("chain", true)] {
-            let plan = Arc::new(plan(steps, chain));
-            group.bench_function(BenchmarkId::new(shape, steps), |bencher| {
-                bencher.iter(|| assert_eq!(on_worker(&runtime, run(Arc::clone(&plan))), steps));
-            });
+        group.bench_function(BenchmarkId::new("spawn_join_layers", count), |bencher| {
+            bencher.iter(|| assert_eq!(on_worker(&runtime, spawn_and_join_layers(count)), count));
+        });
+        for (name, shape) in Shape::ALL {
+            // Built only where a filter lets the bench run.
+            let plan = LazyCell::new(|| Arc::new(steps::plan(count, shape)));
+            for prompt in [false, true] {
+                let name = if prompt {
+                    format!("{name}_prompt")
+                } else {
+                    name.to_owned()
+                };
+                let before = counting.events();
+                let mut runs = 0;
+                group.bench_function(BenchmarkId::new(name, count), |bencher| {
+                    bencher.iter(|| {
+                        runs += 1;
+                        let run = steps::run(Arc::clone(&plan), shape, Successor { prompt }, None);
+                        assert_eq!(on_worker(&runtime, run), count);
+                    });
+                });
+                let events = counting.events() - before;
+                assert_eq!(events, runs * count as u64, "every step leaves one event");
+            }
         }
     }
     group.finish();
 }
 
 /// A run whose journal is written as it goes, and forgotten after.
-async fn journaled(plan: Arc<Plan>, journal: Arc<dyn Journal>) -> usize {
+async fn journaled(plan: Arc<Plan>, shape: Shape, journal: Arc<dyn Journal>) -> usize {
     let id = RunId::generate();
     let writing = RunJournal::begin(&journal, id.clone(), RunStart::default());
-    let steps = run_with(&plan, Some(writing.expect("a journal begins"))).await;
+    let writing = writing.expect("a journal begins");
+    let steps = steps::run(plan, shape, Successor::default(), Some(writing)).await;
     let history = journal.read(&id).expect("the journal can be read");
     assert_eq!(history.finished().len(), steps);
     journal.remove(&id).expect("the run is over");
@@ -152,30 +120,33 @@ fn journal(criterion: &mut Criterion) {
         Arc::new(SqliteJournal::new(folder.path(), Retention::default()));
     let mut group = criterion.benchmark_group("journal");
     group.sample_size(20);
-    let steps = 10_000;
-    group.throughput(Throughput::Elements(steps as u64));
-    for (shape, chain) in [("wide", false), ("chain", true)] {
-        let plan = Arc::new(plan(steps, chain));
-        group.bench_function(BenchmarkId::new(shape, "off"), |bencher| {
-            bencher.iter(|| assert_eq!(on_worker(&runtime, run(Arc::clone(&plan))), steps));
+    let count = 10_000;
+    group.throughput(Throughput::Elements(count as u64));
+    for (shape_name, shape) in [("wide", Shape::Wide), ("chain", Shape::Chain)] {
+        let plan = LazyCell::new(|| Arc::new(steps::plan(count, shape)));
+        group.bench_function(BenchmarkId::new(shape_name, "off"), |bencher| {
+            bencher.iter(|| {
+                let run = steps::run(Arc::clone(&plan), shape, Successor::default(), None);
+                assert_eq!(on_worker(&runtime, run), count);
+            });
         });
         for (name, journal) in [("memory", &memory), ("sqlite", &sqlite)] {
-            group.bench_function(BenchmarkId::new(shape, name), |bencher| {
+            group.bench_function(BenchmarkId::new(shape_name, name), |bencher| {
                 bencher.iter(|| {
-                    let work = journaled(Arc::clone(&plan), Arc::clone(journal));
-                    assert_eq!(on_worker(&runtime, work), steps);
+                    let work = journaled(Arc::clone(&plan), shape, Arc::clone(journal));
+                    assert_eq!(on_worker(&runtime, work), count);
                 });
             });
         }
     }
     // Each of these is announced on stable storage before it is dispatched, one after the other.
     let writes = 100;
-    let plan = Arc::new(plan_of(writes, false, ToolEffects::external()));
+    let plan = Arc::new(steps::plan_of(writes, Shape::Wide, ToolEffects::external()));
     group.throughput(Throughput::Elements(writes as u64));
     for (name, journal) in [("memory", &memory), ("sqlite", &sqlite)] {
         group.bench_function(BenchmarkId::new("writes", name), |bencher| {
             bencher.iter(|| {
-                let work = journaled(Arc::clone(&plan), Arc::clone(journal));
+                let work = journaled(Arc::clone(&plan), Shape::Wide, Arc::clone(journal));
                 assert_eq!(on_worker(&runtime, work), writes);
             });
         });

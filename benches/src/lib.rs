@@ -1,1 +1,3 @@
-//! Bench helpers.
+//! Benchmarks of Praxis; see `benches/` and `cargo xtask bench`.
+
+pub mod steps;

@@ -1,7 +1,5 @@
 //! The values of operands at run time, and the names that they need.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use crate::checked::{Operand, Piece, Reference, Segment};
@@ -74,47 +72,59 @@ impl Reference {
     /// A name without a value, a missing key, an index out of range, or a way into a value
     /// that has no parts.
     pub fn resolve(&self, lookup: &dyn Fn(&str) -> Option<Value>) -> Result<Value, EvaluateError> {
-        let mut value = lookup(&self.name).ok_or_else(|| unbound(&self.name))?;
-        let mut way = format!("${}", self.name);
-        for segment in &self.path {
-            let found = match (segment, &mut value) {
-                (Segment::Key(key), Value::Object(fields)) => match fields.remove(key) {
-                    Some(found) => found,
-                    None => return Err(missing_key(&way, key, fields.keys())),
-                },
+        let value = lookup(&self.name).ok_or_else(|| unbound(&self.name))?;
+        match self.path.is_empty() {
+            true => Ok(value),
+            false => self.find(&value).cloned(),
+        }
+    }
+
+    /// What it refers to within `value`, the value of its name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reference::resolve`].
+    pub fn find<'v>(&self, value: &'v Value) -> Result<&'v Value, EvaluateError> {
+        let mut value = value;
+        for (depth, segment) in self.path.iter().enumerate() {
+            let found = match (segment, value) {
+                (Segment::Key(key), Value::Object(fields)) => fields.get(key),
                 (Segment::Index(index), Value::Array(items)) => {
-                    let length = items.len();
-                    match position(*index, length) {
-                        Some(position) => items.swap_remove(position),
-                        None => {
-                            return Err(EvaluateError::new(format!(
-                                "`{way}` has {length} items, and [{index}] is none of them"
-                            )));
-                        }
-                    }
+                    position(*index, items.len()).map(|position| &items[position])
                 }
-                (Segment::Key(key), other) => {
-                    return Err(EvaluateError::new(format!(
-                        "`{way}` is {} {}, so it has no key `{key}`",
-                        type_name(other),
-                        shown(&other.to_string()),
-                    )));
-                }
-                (Segment::Index(index), other) => {
-                    return Err(EvaluateError::new(format!(
-                        "`{way}` is {} {}, so it has no [{index}]",
-                        type_name(other),
-                        shown(&other.to_string()),
-                    )));
-                }
+                _ => None,
             };
-            value = found;
-            way.push_str(&match segment {
-                Segment::Key(key) => Cow::Owned(format!(".{key}")),
-                Segment::Index(index) => Cow::Owned::<str>(format!("[{index}]")),
-            });
+            value = found.ok_or_else(|| self.astray(depth, value))?;
         }
         Ok(value)
+    }
+
+    /// Why the segment at `depth` leads nowhere from `value`.
+    fn astray(&self, depth: usize, value: &Value) -> EvaluateError {
+        let mut way = format!("${}", self.name);
+        for segment in &self.path[..depth] {
+            way.push_str(&match segment {
+                Segment::Key(key) => format!(".{key}"),
+                Segment::Index(index) => format!("[{index}]"),
+            });
+        }
+        match (&self.path[depth], value) {
+            (Segment::Key(key), Value::Object(fields)) => missing_key(&way, key, fields.keys()),
+            (Segment::Key(key), other) => EvaluateError::new(format!(
+                "`{way}` is {} {}, so it has no key `{key}`",
+                type_name(other),
+                shown(&other.to_string()),
+            )),
+            (Segment::Index(index), Value::Array(items)) => EvaluateError::new(format!(
+                "`{way}` has {} items, and [{index}] is none of them",
+                items.len()
+            )),
+            (Segment::Index(index), other) => EvaluateError::new(format!(
+                "`{way}` is {} {}, so it has no [{index}]",
+                type_name(other),
+                shown(&other.to_string()),
+            )),
+        }
     }
 }
 

@@ -28,6 +28,17 @@ pub trait StepExecutor: Send + Sync {
     /// Whatever the step fails with; [`StepError::is_retryable`] decides about another attempt.
     fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>>;
 
+    /// Whether the call's future is quick to poll: it waits without blocking and computes for
+    /// microseconds at most, or it is done at once.
+    ///
+    /// The scheduler polls the first time of such a call itself, which spares two wake-ups. While
+    /// it does, nothing else of the run goes on and no time limit is seen, so a call that may
+    /// block or compute must not be called prompt. False unless the executor knows better.
+    fn is_prompt(&self, call: &StepCall) -> bool {
+        let _ = call;
+        false
+    }
+
     /// The resource that an argument names; by its text alone unless the executor knows better.
     ///
     /// One that knows links gives two names of one thing the same path. Asked on the scheduler's
@@ -50,6 +61,10 @@ impl<T: StepExecutor + ?Sized> StepExecutor for &T {
         (**self).execute(call)
     }
 
+    fn is_prompt(&self, call: &StepCall) -> bool {
+        (**self).is_prompt(call)
+    }
+
     fn resource(&self, argument: &str) -> ResourcePath {
         (**self).resource(argument)
     }
@@ -62,6 +77,10 @@ impl<T: StepExecutor + ?Sized> StepExecutor for &T {
 impl<T: StepExecutor + ?Sized> StepExecutor for Box<T> {
     fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
         (**self).execute(call)
+    }
+
+    fn is_prompt(&self, call: &StepCall) -> bool {
+        (**self).is_prompt(call)
     }
 
     fn resource(&self, argument: &str) -> ResourcePath {
@@ -78,6 +97,10 @@ impl<T: StepExecutor + ?Sized> StepExecutor for Arc<T> {
         (**self).execute(call)
     }
 
+    fn is_prompt(&self, call: &StepCall) -> bool {
+        (**self).is_prompt(call)
+    }
+
     fn resource(&self, argument: &str) -> ResourcePath {
         (**self).resource(argument)
     }
@@ -92,6 +115,10 @@ impl<T: StepExecutor + ?Sized> StepExecutor for Arc<T> {
 pub struct NoopExecutor;
 
 impl StepExecutor for NoopExecutor {
+    fn is_prompt(&self, _call: &StepCall) -> bool {
+        true
+    }
+
     fn execute(&self, _call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
         Box::pin(std::future::ready(Ok(StepOutput::default())))
     }

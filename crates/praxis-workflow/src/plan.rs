@@ -4,7 +4,6 @@
 //! statement knows what it needs to start, what may be written below it, and how far the
 //! longest way from it to the end of its block is.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use praxis_dsl::{
     Expression,
     checked::{Location, Operand},
 };
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 
 use crate::effect::{EffectClass, ResourceParameter, ResourcePath};
@@ -90,7 +90,7 @@ pub(crate) struct PlanInput {
 /// The program's names and their slots.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    slots: HashMap<Box<str>, Slot>,
+    slots: FxHashMap<Box<str>, Slot>,
     texts: Vec<Box<str>>,
 }
 

@@ -1,5 +1,7 @@
 //! What a run leaves behind: the document that `praxis run --json` prints.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,19 +43,19 @@ pub enum RunStatus {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepReport {
     /// The step's id, with the round's number behind it inside of a loop: `fetch[3]`.
-    pub id: String,
+    pub id: Arc<str>,
     /// The line of its `CALL`.
     pub line: u32,
     /// Its tool.
-    pub tool: String,
+    pub tool: Arc<str>,
     /// How it ended.
     pub status: StepStatus,
     /// The agent it was sent to.
-    pub agent: Option<String>,
+    pub agent: Option<Arc<str>>,
     /// How often it was tried.
     pub attempts: u32,
     /// Why it failed.
-    pub error: Option<Failure>,
+    pub error: Option<Box<Failure>>,
     /// What was measured of it.
     pub timing: StepTiming,
 }
@@ -68,7 +70,7 @@ pub struct StepTiming {
     /// Whether the result was remembered.
     pub cached: bool,
     /// The engine that ran it; null when none did.
-    pub engine: Option<String>,
+    pub engine: Option<Arc<str>>,
     /// Why its tool was not called though it succeeded; absent for a step that ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elided: Option<Elided>,

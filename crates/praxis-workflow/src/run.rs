@@ -1,7 +1,6 @@
 //! Running a plan.
 //!
-//! One task, the driver, owns all state and takes no lock; each call of a tool is a task of its
-//! own. Statements are *issued* in program order, without waiting: each learns which names,
+//! One task, the driver, owns all state and takes no lock; calls of tools run on other tasks. Statements are *issued* in program order, without waiting: each learns which names,
 //! earlier writes and `@after` steps it has to wait for, and starts the moment the last of them
 //! is done. A step that changes the world also waits until everything before it has succeeded:
 //! every scope counts its done prefix (as a processor's reorder buffer counts retired
@@ -9,6 +8,7 @@
 //! to the program's. So when a step fails, nothing behind it has left a trace.
 
 mod state;
+mod alarm;
 mod issue;
 mod open;
 mod elide;
@@ -20,10 +20,11 @@ mod finish;
 mod journaling;
 mod past;
 
-use std::collections::{BinaryHeap, VecDeque};
-use std::future::Future;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -42,11 +43,12 @@ use crate::plan::{Plan, Slot};
 use crate::report::RunReport;
 use crate::retry::Backoff;
 
+use alarm::Alarm;
 use elide::Shared;
 use journaling::Journaling;
 use past::Recall;
-use state::{Bindings, End, Entry, Key, Name, Ready, Row, Scope, Todo};
-use task::{Running, TaskEnd, Tasks};
+use state::{Bindings, End, Entry, Key, Name, ReadyQueue, Row, Scope, Todo};
+use task::{Running, TaskEnd, Tasks, rest};
 
 /// How a run may use the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -208,6 +210,7 @@ impl<'a> Run<'a> {
             .as_ref()
             .map_or((0, 0), |past| (past.elapsed_us, past.turn));
         let now = Instant::now();
+        let tasks = Tasks::new(Arc::clone(&self.executor), self.options.backoff);
         let driver = Driver {
             plan: self.plan,
             executor: self.executor,
@@ -218,12 +221,13 @@ impl<'a> Run<'a> {
             entries: Slab::new(),
             sequence: 0,
             todo: VecDeque::new(),
-            ready: BinaryHeap::new(),
-            tasks: Tasks::default(),
+            ready: ReadyQueue::default(),
+            tasks,
             rows: Vec::with_capacity(self.plan.calls()),
             started: now
                 .checked_sub(Duration::from_micros(elapsed))
                 .unwrap_or(now),
+            now,
             reach: Duration::ZERO,
             shared: FxHashMap::default(),
             end: None,
@@ -234,7 +238,7 @@ impl<'a> Run<'a> {
     }
 
     fn bind_inputs(&self) -> Result<Bindings, Error> {
-        let mut names = Bindings::default();
+        let mut names = Bindings::for_program(self.plan.names.len());
         let mut issues = Vec::new();
         let issue = |message: String, location| Issue {
             kind: ErrorKind::Input,
@@ -296,10 +300,12 @@ struct Driver<'a> {
     entries: Slab<Entry>,
     sequence: u32,
     todo: VecDeque<Todo>,
-    ready: BinaryHeap<Ready>,
+    ready: ReadyQueue,
     tasks: Tasks,
     rows: Vec<Row>,
     started: Instant,
+    /// When the last end came, or the start: what starts next is noted as started then.
+    now: Instant,
     /// The longest chain of durations so far.
     reach: Duration,
     /// How steps with twins came by their results, by the scope and the name that hold them.
@@ -319,36 +325,49 @@ impl Driver<'_> {
             run: &self.id,
             calls: self.plan.calls(),
         });
-        let mut cancel = pin!(cancel);
         let limit = self.options.timeout;
-        let mut deadline = pin!(async move {
+        let deadline = async move {
             match limit {
                 Some(limit) => tokio::time::sleep(limit).await,
                 None => std::future::pending().await,
             }
+        };
+        let mut over = pin!(async move {
+            tokio::select! {
+                biased;
+                () = cancel => End::Cancelled,
+                () = deadline => End::TimedOut,
+            }
         });
+        let mut alarm = Alarm::default();
         self.open_program(inputs);
         loop {
+            // Steps that never wait must not keep the runtime's other tasks from running.
+            tokio::task::consume_budget().await;
             self.work();
-            self.start_ready();
+            let cut_short = self.start_ready();
             if self.end.is_some() {
                 break;
             }
             if self.recall_next()? {
                 continue;
             }
-            if self.tasks.len() == 0 {
+            if self.tasks.len() == 0 && !cut_short {
                 return Err(Error::new(
                     ErrorKind::Stalled,
                     "no step runs and none can start; please report this program as a defect of Praxis",
                 ));
             }
             self.next_turn();
-            tokio::select! {
-                biased;
-                () = &mut cancel => self.end = Some(End::Cancelled),
-                () = &mut deadline => self.end = Some(End::TimedOut),
-                (running, end) = self.tasks.next() => self.ended(running, end),
+            let woken = poll_fn(|context| match alarm.poll(over.as_mut(), context) {
+                Poll::Ready(end) => Poll::Ready(Err(end)),
+                Poll::Pending if cut_short => Poll::Ready(Ok(None)),
+                Poll::Pending => self.tasks.poll_next(context).map(Some).map(Ok),
+            });
+            match woken.await {
+                Ok(None) => rest().await,
+                Ok(Some((running, end))) => self.ended(running, end),
+                Err(end) => self.end = Some(end),
             }
             while self.end.is_none() {
                 let Some((running, end)) = self.tasks.try_next() else {
@@ -360,7 +379,16 @@ impl Driver<'_> {
         self.note_interrupted();
         self.note_what_was_running();
         // An aborted task ends at its next await; one that never comes to it must not hold the run.
-        let _ = tokio::time::timeout(SHUTDOWN, self.tasks.shutdown()).await;
+        self.tasks.close();
+        let drained = poll_fn(|context| {
+            while self.tasks.len() > 0 {
+                if let (running, Some(end)) = ready!(self.tasks.poll_next(context)) {
+                    self.note_late(&running, &end);
+                }
+            }
+            Poll::Ready(())
+        });
+        let _ = tokio::time::timeout(SHUTDOWN, drained).await;
         let report = self.report();
         self.note_report(&report).await;
         self.observer.event(&RunEvent::Finished {
@@ -390,7 +418,10 @@ impl Driver<'_> {
             self.todo.push_back(Todo::Advance(group));
         }
         if let Some(end) = end {
-            self.finished(running.key, end);
+            if self.entry(running.key).is_none() {
+                self.note_late(&running, &end);
+            }
+            self.take(running.key, end);
         }
     }
 

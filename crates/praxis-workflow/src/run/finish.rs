@@ -213,18 +213,22 @@ impl<'a> Driver<'a> {
     fn step_report(&self, row: Row) -> StepReport {
         let step = self.plan.step(row.step);
         StepReport {
-            id: format!("{}{}", step.id, row.suffix),
+            id: if row.suffix.is_empty() {
+                Arc::clone(&step.id)
+            } else {
+                Arc::from([&*step.id, &*row.suffix].concat())
+            },
             line: step.location.line,
-            tool: step.tool.to_string(),
+            tool: Arc::clone(&step.tool),
             status: row.status.unwrap_or(StepStatus::Skipped),
-            agent: step.agent.as_deref().map(str::to_owned),
+            agent: step.agent.clone(),
             attempts: row.attempts,
             error: row.error,
             timing: StepTiming {
                 started_ms: row.started.map(milliseconds),
                 duration_ms: milliseconds(row.duration),
                 cached: row.cache == CacheUse::Hit,
-                engine: row.engine.as_deref().map(str::to_owned),
+                engine: row.engine,
                 elided: row.elided,
             },
         }

@@ -318,7 +318,7 @@ impl<'a> Driver<'a> {
                 None => {
                     if let Members::Rounds { each, .. } = &group.members {
                         for (slot, values) in each.collect.iter().zip(&mut group.collected) {
-                            if let Some(Name::Value(value)) = scope.names.remove(slot) {
+                            if let Some(Name::Value(value)) = scope.names.remove(*slot) {
                                 values[position as usize] = value;
                             }
                         }
@@ -385,7 +385,7 @@ impl<'a> Driver<'a> {
             return;
         }
         for slot in &statement.binds {
-            if let Some(Name::Value(value)) = scope.names.remove(slot) {
+            if let Some(Name::Value(value)) = scope.names.remove(*slot) {
                 self.bind(parent, *slot, value, reach);
             }
         }

@@ -190,14 +190,13 @@ impl<'a> Driver<'a> {
                 entry.row = Some(row);
             }
         }
-        let paths = self.written(scope_key, &statement.writers, position);
-        self.record(scope_key, position, &paths);
+        if statement.writers != Writers::Steps(Vec::new()) {
+            let paths = self.written(scope_key, &statement.writers, position);
+            self.record(scope_key, position, &paths);
+        }
         if let Some(scope) = self.scope_mut(scope_key) {
             for slot in &statement.binds {
-                scope
-                    .names
-                    .entry(*slot)
-                    .or_insert_with(|| Name::Pending(Vec::new()));
+                scope.names.expect(*slot);
             }
             scope.stalled = statement.may_return;
         }
@@ -228,7 +227,7 @@ impl<'a> Driver<'a> {
         };
         match self
             .scope_mut(holder)
-            .and_then(|scope| scope.names.get_mut(&slot))
+            .and_then(|scope| scope.names.get_mut(slot))
         {
             Some(Name::Pending(waiters)) => {
                 waiters.push(key);
@@ -372,7 +371,7 @@ impl<'a> Driver<'a> {
     pub(super) fn holder(&self, scope: Key, slot: Slot) -> Option<Key> {
         let mut at = Some(scope);
         while let Some(scope) = at.and_then(|key| self.scope(key)) {
-            if scope.names.contains_key(&slot) {
+            if scope.names.get(slot).is_some() {
                 return Some(scope.key);
             }
             at = scope.parent.map(|(parent, ..)| parent);
@@ -383,7 +382,7 @@ impl<'a> Driver<'a> {
     /// The value of a name, once it has one.
     pub(super) fn value(&self, scope: Key, slot: Slot) -> Option<&Arc<Value>> {
         let holder = self.holder(scope, slot)?;
-        match self.scope(holder)?.names.get(&slot)? {
+        match self.scope(holder)?.names.get(slot)? {
             Name::Value(value) => Some(value),
             Name::Pending(_) => None,
         }

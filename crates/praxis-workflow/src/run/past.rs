@@ -171,6 +171,7 @@ fn task_end(finish: Finish) -> TaskEnd {
         result,
         attempts: finish.attempts,
         duration: Duration::from_micros(finish.duration_us),
+        started: None,
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use praxis_dsl::checked::Operand;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
+use smallvec::SmallVec;
 
 use crate::effect::WriteIndex;
 use crate::executor::CacheUse;
@@ -40,13 +41,71 @@ pub(super) enum End {
 }
 
 /// The names of a scope, by slots that the plan has numbered.
-pub(super) type Bindings = FxHashMap<Slot, Name>;
+///
+/// The program binds most of them, so it has a place for each; what it binds one after the other
+/// then lies side by side in memory, too.
+#[derive(Debug, Default)]
+pub(super) struct Bindings {
+    places: Vec<Option<Name>>,
+    named: FxHashMap<Slot, Name>,
+}
+
+impl Bindings {
+    /// For the program itself, with a place for each of `names` slots.
+    pub(super) fn for_program(names: usize) -> Self {
+        Self {
+            places: std::iter::repeat_with(|| None).take(names).collect(),
+            named: FxHashMap::default(),
+        }
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&Name> {
+        match self.places.get(slot as usize) {
+            Some(place) => place.as_ref(),
+            None => self.named.get(&slot),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Name> {
+        match self.places.get_mut(slot as usize) {
+            Some(place) => place.as_mut(),
+            None => self.named.get_mut(&slot),
+        }
+    }
+
+    pub(super) fn insert(&mut self, slot: Slot, name: Name) -> Option<Name> {
+        match self.places.get_mut(slot as usize) {
+            Some(place) => place.replace(name),
+            None => self.named.insert(slot, name),
+        }
+    }
+
+    /// Notes that the name will have a value, unless it has a place already.
+    pub(super) fn expect(&mut self, slot: Slot) {
+        let pending = || Name::Pending(SmallVec::new());
+        match self.places.get_mut(slot as usize) {
+            Some(place) => {
+                place.get_or_insert_with(pending);
+            }
+            None => {
+                self.named.entry(slot).or_insert_with(pending);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Name> {
+        match self.places.get_mut(slot as usize) {
+            Some(place) => place.take(),
+            None => self.named.remove(&slot),
+        }
+    }
+}
 
 /// A name's value, or who waits for it.
 #[derive(Debug)]
 pub(super) enum Name {
     Value(Arc<Value>),
-    Pending(Vec<Key>),
+    Pending(SmallVec<[Key; 2]>),
 }
 
 /// A block that runs, or the children of a `PARALLEL`, or the rounds of a `FOR`.
@@ -201,6 +260,32 @@ impl Ord for Ready {
     }
 }
 
+/// The steps that could start.
+///
+/// Most come in the order in which they go, and then a queue is enough; the others are a heap.
+#[derive(Debug, Default)]
+pub(super) struct ReadyQueue {
+    in_order: VecDeque<Ready>,
+    others: BinaryHeap<Ready>,
+}
+
+impl ReadyQueue {
+    pub(super) fn push(&mut self, ready: Ready) {
+        match self.in_order.back() {
+            Some(last) if *last < ready => self.others.push(ready),
+            _ => self.in_order.push_back(ready),
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Ready> {
+        if self.others.peek() > self.in_order.front() {
+            self.others.pop()
+        } else {
+            self.in_order.pop_front()
+        }
+    }
+}
+
 impl PartialOrd for Ready {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
@@ -224,7 +309,7 @@ pub(super) struct Row {
     /// The result, to tell which rows share one remembered value.
     pub(super) value: Weak<Value>,
     pub(super) engine: Option<Arc<str>>,
-    pub(super) error: Option<Failure>,
+    pub(super) error: Option<Box<Failure>>,
     pub(super) elided: Option<Elided>,
 }
 
@@ -312,6 +397,14 @@ impl<'a> Driver<'a> {
     }
 
     pub(super) fn resolve(&self, scope: Key, operand: &Operand) -> Result<Value, String> {
+        if let Operand::Reference(reference) = operand
+            && let Some(slot) = self.plan.names.slot(&reference.name)
+            && let Some(value) = self.value(scope, slot)
+        {
+            // Only the part that is referred to is copied.
+            let part = reference.find(value).map_err(|error| error.to_string())?;
+            return Ok(part.clone());
+        }
         operand
             .resolve(&|name| self.lookup(scope, name))
             .map_err(|error| error.to_string())

@@ -14,13 +14,19 @@ use super::Driver;
 use super::open::evaluation;
 use super::size::bounded;
 use super::state::{EntryState, Key, Ready};
-use super::task::{self, TaskEnd};
+use super::task::{Running, Started, TaskEnd};
+
+/// How many prompt steps are done in one go before others may do something.
+const PROMPT: u32 = 64;
 
 impl Driver<'_> {
-    pub(super) fn start_ready(&mut self) {
-        while self.end.is_none() && self.tasks.len() < self.options.jobs {
+    /// Starts what could start and has a place; gives whether that was cut short, since prompt
+    /// steps were done one after the other for long enough.
+    pub(super) fn start_ready(&mut self) -> bool {
+        let mut done = 0;
+        while self.end.is_none() && self.tasks.len() < self.options.jobs && done < PROMPT {
             let Some(Ready { key, .. }) = self.ready.pop() else {
-                return;
+                break;
             };
             let Some(entry) = self
                 .entry(key)
@@ -33,14 +39,17 @@ impl Driver<'_> {
                 continue;
             };
             if let StatementKind::Call(index) = statement.kind {
-                self.start(key, scope, index);
+                done += u32::from(self.start(key, scope, index));
                 // Arguments that cannot be worked out fail the step here, which may end the run.
                 self.work();
             }
         }
+        self.tasks.flush();
+        done == PROMPT
     }
 
-    fn start(&mut self, key: Key, scope: Key, index: StepIndex) {
+    /// Starts a step; gives whether it was done at once.
+    fn start(&mut self, key: Key, scope: Key, index: StepIndex) -> bool {
         let step = self.plan.step(index);
         let mut arguments = Map::new();
         for (name, operand) in &step.arguments {
@@ -50,12 +59,14 @@ impl Driver<'_> {
                 }
                 Err(message) => {
                     let message = format!("argument `{name}`: {message}");
-                    return self.fail(key, evaluation(message, step.location));
+                    self.fail(key, evaluation(message, step.location));
+                    return false;
                 }
             }
         }
         if self.is_needless(key, index, &arguments) {
-            return self.leave_out(key, index);
+            self.leave_out(key, index);
+            return false;
         }
         let id = self.step_id(key, index);
         let call = StepCall {
@@ -70,7 +81,7 @@ impl Driver<'_> {
             cache: step.cache,
         };
         if self.recalled(key, &call, step.label.as_deref()) {
-            return;
+            return false;
         }
         let ticket = self.announce(key, scope, index, &call);
         self.observer.event(&RunEvent::StepStarted {
@@ -78,27 +89,47 @@ impl Driver<'_> {
             tool: &step.tool,
             label: step.label.as_deref(),
         });
-        let task = task::run(
-            Arc::clone(&self.executor),
-            call,
-            step.retries,
-            self.options.backoff,
-        );
-        let task = match ticket {
-            None => self.tasks.spawn(key, task),
-            Some(ticket) => self.tasks.spawn(key, async move {
-                ticket.wait().await;
-                task.await
-            }),
-        };
-        let started = self.started.elapsed();
+        let row = self.entry(key).and_then(|entry| entry.row);
+        let task = self
+            .tasks
+            .start((key, row), call, step.retries, ticket, self.now);
+        let started = self.now - self.started;
         if let Some(entry) = self.entry_mut(key) {
             entry.state = EntryState::Running;
-            entry.task = Some(task);
+            if let Started::Running(number) = task {
+                entry.task = Some(number);
+            }
             if let Some(row) = entry.row {
                 self.rows[row as usize].started = Some(started);
             }
         }
+        let Started::Done(end) = task else {
+            return false;
+        };
+        self.next_turn();
+        self.take(key, end);
+        true
+    }
+
+    /// Notes what a discarded step has computed: one before it may have got that from the cache, and
+    /// one by one would have computed it.
+    pub(super) fn note_late(&mut self, running: &Running, end: &TaskEnd) {
+        if let Ok(output) = &end.result
+            && output.cache == CacheUse::Miss
+            && let Some(row) = running.row.map(|row| &mut self.rows[row as usize])
+        {
+            row.cache = output.cache;
+            row.value = Arc::downgrade(&output.value);
+            row.engine = output.engine.clone();
+        }
+    }
+
+    /// Takes the end of a step that ran.
+    pub(super) fn take(&mut self, key: Key, end: TaskEnd) {
+        if let Some(started) = end.started {
+            self.now = started + end.duration;
+        }
+        self.finished(key, end);
     }
 
     pub(super) fn step_id(&self, key: Key, index: StepIndex) -> Arc<str> {
@@ -149,6 +180,9 @@ impl Driver<'_> {
         if let Some(row) = row.map(|row| &mut self.rows[row as usize]) {
             row.status = Some(status);
             row.attempts = end.attempts;
+            if let Some(started) = end.started {
+                row.started = Some(started - self.started);
+            }
             row.duration = end.duration;
             match &end.result {
                 Ok(output) => {
@@ -158,7 +192,7 @@ impl Driver<'_> {
                 }
                 Err(error) => {
                     row.engine = error.engine().cloned();
-                    row.error = Some(failure(error, step.location));
+                    row.error = Some(Box::new(failure(error, step.location)));
                 }
             }
         }

@@ -44,7 +44,7 @@ impl Outcome {
         self.report
             .steps
             .iter()
-            .map(|step| (step.id.as_str(), step.status))
+            .map(|step| (&*step.id, step.status))
             .collect()
     }
 
@@ -204,12 +204,7 @@ RETURN ${[size(y),z[1],size(none)]}
         ),
     );
     assert_eq!(fast.report.output, slow.report.output);
-    let ids: Vec<&str> = fast
-        .report
-        .steps
-        .iter()
-        .map(|step| step.id.as_str())
-        .collect();
+    let ids: Vec<&str> = fast.report.steps.iter().map(|step| &*step.id).collect();
     assert_eq!(ids, ["w[0]", "w[1]", "w[2]", "s2"]);
     assert_eq!(
         run("LET n = CALL compute\nFOR x IN $n\n  CALL compute\nEND_FOR\n")
@@ -331,7 +326,7 @@ LET c = CALL read --path slow/below --ms 10 @id=below
             .report
             .steps
             .iter()
-            .find(|step| step.id == id)
+            .find(|step| &*step.id == id)
             .unwrap()
             .timing
             .started_ms
@@ -533,7 +528,7 @@ fn a_failing_item_stops_its_loop_or_lets_it_go_on() {
         .steps
         .iter()
         .filter(|step| step.status == StepStatus::Failed)
-        .map(|step| step.id.as_str())
+        .map(|step| &*step.id)
         .collect();
     assert_eq!(failed, ["s1[1]"]);
     assert_eq!(went_on.statuses()["s2[1]"], StepStatus::Skipped);

@@ -20,7 +20,7 @@ struct Outcome {
     status: String,
     output: serde_json::Value,
     error: Option<Failure>,
-    steps: Vec<(String, StepStatus, u32, Option<Failure>)>,
+    steps: Vec<(Arc<str>, StepStatus, u32, Option<Box<Failure>>)>,
     /// Which results were remembered. That is a measurement, but one that must be the same unless a
     /// step was left out whose result a later one would have found.
     cached: Vec<bool>,

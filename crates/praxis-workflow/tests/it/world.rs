@@ -151,6 +151,11 @@ impl World {
 }
 
 impl StepExecutor for World {
+    /// Half of the calls, to see both ways of running a step.
+    fn is_prompt(&self, call: &StepCall) -> bool {
+        (self.seed + call.step.len() as u64 + u64::from(call.attempt)).is_multiple_of(2)
+    }
+
     fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
         Box::pin(async move {
             {
