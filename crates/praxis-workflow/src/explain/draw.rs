@@ -20,7 +20,10 @@ struct Drawn<'e> {
     critical: bool,
 }
 
-fn drawn(explanation: &Explanation) -> (Vec<Drawn<'_>>, HashMap<(u32, Option<&str>), String>) {
+/// What is drawn, by the line and the id that waits give it.
+type Names<'e> = HashMap<(u32, Option<&'e str>), String>;
+
+fn drawn(explanation: &Explanation) -> (Vec<Drawn<'_>>, Names<'_>) {
     let mut all = Vec::new();
     let mut names = HashMap::new();
     for (index, block) in explanation.blocks.iter().enumerate().take(MOST_DRAWN) {
