@@ -163,7 +163,7 @@ fn waits_are_told_in_the_source_s_terms() {
         "s3",
         &["what it reads is known only when it runs, and line 2 writes"],
     );
-    let mut groups = explanation.groups.clone();
+    let mut groups = explanation.groups;
     groups.sort();
     assert!(
         groups.contains(&vec!["s1".to_owned(), "s2".to_owned()]),

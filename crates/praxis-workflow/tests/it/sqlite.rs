@@ -119,7 +119,7 @@ fn a_file_that_was_cut_short_keeps_what_is_whole() {
         let run = left_behind(&place, 300, wal);
         let suffix = if wal { ".journal-wal" } else { ".journal" };
         damage(&place.file(&run, suffix), |bytes| {
-            bytes.truncate(bytes.len() / 2)
+            bytes.truncate(bytes.len() / 2);
         });
         is_prefix_or_gap(&place.journal.read(&run).unwrap(), 301);
         damage(&place.file(&run, ".journal"), |bytes| bytes.truncate(10));

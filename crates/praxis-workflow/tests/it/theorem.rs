@@ -87,7 +87,7 @@ fn difference(
     let program = generate(seed);
     let plan = lower(&program, &effects()).expect("generated programs have no circles");
     let believed = lower(&program, declared).ok()?;
-    let remembers = seed % 2 == 0;
+    let remembers = seed.is_multiple_of(2);
     let world = |seed| {
         if remembers {
             World::remembering(seed)
