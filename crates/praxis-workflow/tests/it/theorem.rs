@@ -13,6 +13,9 @@ use tokio::runtime::Runtime;
 use crate::program::{generate, generate_ordered, text};
 use crate::world::{World, effects};
 
+/// A step's id, how it ended, how often it was tried, and why it failed.
+type Ended = (Arc<str>, StepStatus, u32, Option<Box<Failure>>);
+
 /// What must be the same: everything but timings and the run's id.
 #[derive(Debug, PartialEq)]
 struct Outcome {
@@ -20,7 +23,7 @@ struct Outcome {
     status: String,
     output: serde_json::Value,
     error: Option<Failure>,
-    steps: Vec<(Arc<str>, StepStatus, u32, Option<Box<Failure>>)>,
+    steps: Vec<Ended>,
     /// Which results were remembered. That is a measurement, but one that must be the same unless a
     /// step was left out whose result a later one would have found.
     cached: Vec<bool>,
