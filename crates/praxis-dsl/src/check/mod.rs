@@ -8,6 +8,7 @@ mod memory;
 mod operand;
 mod option;
 mod repair;
+mod repeat;
 mod scope;
 mod text;
 mod trace;
