@@ -2,6 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::flight::Flights;
 use crate::{Clock, MonotonicClock, QuickStore, RunId, Store, ToolCache};
 
@@ -82,6 +84,7 @@ impl ToolCacheBuilder {
                 self.max_bytes
             },
             flights: Flights::default(),
+            origins: Mutex::default(),
             run: RunId::unique(),
         }
     }

@@ -8,30 +8,61 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::index::{Index, Ticket};
 use crate::stats::Counters;
-use crate::{CacheKey, Resource, RunId, Version};
+use crate::{CacheKey, KeyRef, Resource, RunId, Version};
 
 /// One remembered result, as a [`Store`](crate::Store) holds it.
 #[derive(Debug)]
 pub struct Entry {
-    key: CacheKey,
+    /// The key's bytes alone: the place in the store is known to who asks, and hashing anew is for the rarer paths.
+    key: Arc<[u8]>,
     value: Arc<Value>,
-    /// Nanoseconds on the cache's clock, as is the next.
+    origin: Arc<Origin>,
+    /// `None` for most entries, which are of pure tools.
+    rare: Option<Box<Rare>>,
+    /// Nanoseconds on the cache's clock.
     stored_at: u64,
+    /// From then on, in milliseconds; `ELSEWHERE` if that does not tell it exactly.
+    lifetime_ms: u32,
+    /// `ELSEWHERE` if it is too much.
+    weight_bytes: u32,
+    accesses: AtomicU32,
+    retired: AtomicBool,
+    counted: bool,
+    negative: bool,
+    /// Read back from where another process may have stored it, and not taken over by the cache yet.
+    foreign: bool,
+}
+
+/// The number stands in [`Rare`].
+const ELSEWHERE: u32 = u32::MAX;
+
+/// What the entries of one run in one cache have in common.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) run: RunId,
+    /// None for an entry that is in no cache yet.
+    pub(crate) counters: Option<Arc<Counters>>,
+}
+
+impl Origin {
+    /// The origin of an entry that is in no cache yet.
+    pub(crate) fn apart(run: RunId) -> Arc<Self> {
+        let counters = None;
+        Arc::new(Self { run, counters })
+    }
+}
+
+/// What few entries have.
+#[derive(Debug, Default)]
+struct Rare {
+    reads: Option<Reads>,
+    /// In nanoseconds on the cache's clock.
     expires_at: u64,
-    run: RunId,
     weight_bytes: u64,
-    /// For how long after that it may be given while it is renewed.
+    /// For how long after its time it may be given while it is renewed.
     stale_ms: u32,
     /// How long the work took, if it is to be renewed before it expires.
     work_ms: u32,
-    negative: bool,
-    /// Boxed, since most entries are of pure tools and have none.
-    reads: Option<Box<Reads>>,
-    counters: Option<Arc<Counters>>,
-    accesses: AtomicU32,
-    retired: AtomicBool,
-    /// Read back from where another process may have stored it, and not taken over by the cache yet.
-    foreign: bool,
 }
 
 /// What a result was read from.
@@ -46,38 +77,52 @@ impl Entry {
     /// An entry of a pure result that never expires, for trying out a store.
     pub fn new(key: CacheKey, value: Arc<Value>) -> Self {
         let lifetime = Duration::ZERO..Duration::MAX;
-        Self::landed(key, value, lifetime, RunId::named(""), None)
+        Self::landed(key, value, lifetime, Origin::apart(RunId::named("")), None)
     }
 
     pub(crate) fn landed(
         key: CacheKey,
         value: Arc<Value>,
         lifetime: std::ops::Range<Duration>,
-        run: RunId,
+        origin: Arc<Origin>,
         reads: Option<Reads>,
     ) -> Self {
-        Self {
-            weight_bytes: weigh(&key, &value, reads.as_ref()),
-            key,
+        let weight = weigh(&key, &value, reads.as_ref());
+        let (stored_at, expires_at) = (nanoseconds(lifetime.start), nanoseconds(lifetime.end));
+        let lifetime_ms = whole_milliseconds(stored_at, expires_at);
+        let mut entry = Self {
+            key: key.into_bytes(),
             value,
-            stored_at: nanoseconds(lifetime.start),
-            expires_at: nanoseconds(lifetime.end),
-            stale_ms: 0,
-            work_ms: 0,
-            negative: false,
-            run,
-            reads: reads.map(Box::new),
-            counters: None,
+            origin,
+            rare: None,
+            stored_at,
+            lifetime_ms: lifetime_ms.unwrap_or(ELSEWHERE),
+            weight_bytes: u32::try_from(weight).unwrap_or(ELSEWHERE),
             accesses: AtomicU32::new(0),
             retired: AtomicBool::new(false),
+            counted: false,
+            negative: false,
             foreign: false,
+        };
+        if reads.is_some() || lifetime_ms.is_none() || entry.weight_bytes == ELSEWHERE {
+            entry.rare = Some(Box::new(Rare {
+                reads,
+                expires_at,
+                weight_bytes: weight,
+                ..Rare::default()
+            }));
         }
+        entry
     }
 
     /// Lets the entry be given for `stale_for` after its time, and be renewed before it if `work` took any.
     pub(crate) fn renewable(mut self, stale_for: Duration, work: Duration) -> Self {
-        self.stale_ms = u32::try_from(stale_for.as_millis()).unwrap_or(u32::MAX);
-        self.work_ms = u32::try_from(work.as_millis()).unwrap_or(u32::MAX);
+        let stale_ms = u32::try_from(stale_for.as_millis()).unwrap_or(u32::MAX);
+        let work_ms = u32::try_from(work.as_millis()).unwrap_or(u32::MAX);
+        if (stale_ms, work_ms) != (0, 0) {
+            let rare = self.rare.get_or_insert_default();
+            (rare.stale_ms, rare.work_ms) = (stale_ms, work_ms);
+        }
         self
     }
 
@@ -94,17 +139,19 @@ impl Entry {
 
     /// When the entry may not be given any more, even while it is renewed.
     pub(crate) fn stale_until(&self) -> Duration {
+        let stale_ms = self.rare.as_ref().map_or(0, |rare| rare.stale_ms);
         self.expires_at()
-            .saturating_add(Duration::from_millis(self.stale_ms.into()))
+            .saturating_add(Duration::from_millis(stale_ms.into()))
     }
 
     /// Whether this call is to renew an entry that has not expired yet: XFetch.
     pub(crate) fn is_due_early(&self, now: Duration) -> bool {
-        if self.work_ms == 0 {
+        let work_ms = self.rare.as_ref().map_or(0, |rare| rare.work_ms);
+        if work_ms == 0 {
             return false;
         }
         // As good as random, from what differs between calls and between processes.
-        let id = self.key.id().0.to_le_bytes();
+        let id = self.key().id().0.to_le_bytes();
         let call = [
             now.as_nanos() as u64,
             self.accesses().into(),
@@ -116,20 +163,31 @@ impl Entry {
             *place = word.to_le_bytes();
         }
         let random = ((xxh3_64(&seed) >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-        let early = f64::from(self.work_ms) / 1e3 * -random.ln();
+        let early = f64::from(work_ms) / 1e3 * -random.ln();
         now.as_secs_f64() + early >= self.expires_at().as_secs_f64()
     }
 
-    /// Counts the entry in until it is retired or dropped.
-    pub(crate) fn counted(mut self, counters: &Arc<Counters>) -> Self {
-        counters.entries.add(1);
-        counters.bytes.add(self.weight_bytes);
-        self.counters = Some(Arc::clone(counters));
+    /// Counts the entry in where it came from, until it is retired or dropped.
+    pub(crate) fn counted(mut self) -> Self {
+        if let Some(counters) = &self.origin.counters {
+            counters.entries.add(1);
+            counters.bytes.add(self.weight_bytes());
+            self.counted = true;
+        }
         self
     }
 
-    /// The key that the result is for.
-    pub fn key(&self) -> &CacheKey {
+    fn counters(&self) -> Option<&Counters> {
+        self.origin.counters.as_deref().filter(|_| self.counted)
+    }
+
+    /// The key that the result is for; its hash is made anew.
+    pub fn key(&self) -> KeyRef<'_> {
+        KeyRef::from_bytes(&self.key).expect("they are the bytes of the key it was made with")
+    }
+
+    /// The key's bytes, which need no hash to compare.
+    pub(crate) fn key_bytes(&self) -> &[u8] {
         &self.key
     }
 
@@ -145,12 +203,15 @@ impl Entry {
 
     /// When the result expires, on the cache's clock; one that never does is cut at some 584 years.
     pub fn expires_at(&self) -> Duration {
-        Duration::from_nanos(self.expires_at)
+        match &self.rare {
+            Some(rare) if self.lifetime_ms == ELSEWHERE => Duration::from_nanos(rare.expires_at),
+            _ => Duration::from_nanos(self.stored_at + u64::from(self.lifetime_ms) * MILLISECOND),
+        }
     }
 
     /// The run that stored the result.
     pub fn run(&self) -> RunId {
-        self.run
+        self.origin.run
     }
 
     /// About how many calls it answered: calls at the very same moment may count as one.
@@ -160,17 +221,24 @@ impl Entry {
 
     /// The resources that the result was read from, with the version of each.
     pub fn reads(&self) -> impl Iterator<Item = (&Resource, Version)> {
-        self.reads.iter().flat_map(|reads| {
+        self.own_reads().into_iter().flat_map(|reads| {
             let versions = reads.versions.iter().copied();
             reads.ticket.reads().iter().zip(versions)
         })
+    }
+
+    fn own_reads(&self) -> Option<&Reads> {
+        self.rare.as_ref()?.reads.as_ref()
     }
 
     /// The approximate memory of the entry: its key, its value with all that the value owns, its resources and a fixed overhead.
     ///
     /// Counted from lengths and the sizes of types, so that spare capacity, half-empty map nodes and the allocator's rounding are missing.
     pub fn weight_bytes(&self) -> u64 {
-        self.weight_bytes
+        match &self.rare {
+            Some(rare) if self.weight_bytes == ELSEWHERE => rare.weight_bytes,
+            _ => self.weight_bytes.into(),
+        }
     }
 
     #[cfg(feature = "disk")]
@@ -183,18 +251,19 @@ impl Entry {
         self.foreign
     }
 
-    /// The same entry with a place in the cache's own index; `None` if what it read was written to since.
-    pub(crate) fn adopted(&self, index: &Arc<Index>) -> Option<Self> {
-        let reads = match &self.reads {
+    /// The same entry with a place in the cache's own index, from an origin of the cache; `None` if what it read was written to since.
+    pub(crate) fn adopted(&self, index: &Arc<Index>, origin: Arc<Origin>) -> Option<Self> {
+        let key = CacheKey::of_shared(&self.key, self.key().id());
+        let reads = match self.own_reads() {
             None => None,
             Some(reads) => Some(Reads {
-                ticket: index.adopt(&self.key, &reads.ticket, self.stored_at())?,
+                ticket: index.adopt(&key, &reads.ticket, self.stored_at())?,
                 versions: reads.versions.clone(),
             }),
         };
-        let (key, value) = (self.key.clone(), Arc::clone(&self.value));
+        let value = Arc::clone(&self.value);
         let lifetime = self.stored_at()..self.expires_at();
-        Some(Self::landed(key, value, lifetime, self.run, reads))
+        Some(Self::landed(key, value, lifetime, origin, reads))
     }
 
     pub(crate) fn touch(&self) {
@@ -205,17 +274,16 @@ impl Entry {
     }
 
     pub(crate) fn is_spoiled(&self) -> bool {
-        self.reads
-            .as_ref()
+        self.own_reads()
             .is_some_and(|reads| reads.ticket.is_spoiled())
     }
 
     /// Counts the entry out; false if that was done before.
     pub(crate) fn retire(&self) -> bool {
         let first = !self.retired.swap(true, Ordering::AcqRel);
-        if let (true, Some(counters)) = (first, &self.counters) {
+        if let (true, Some(counters)) = (first, self.counters()) {
             counters.entries.subtract(1);
-            counters.bytes.subtract(self.weight_bytes);
+            counters.bytes.subtract(self.weight_bytes());
         }
         first
     }
@@ -224,11 +292,20 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.retire()
-            && let Some(counters) = &self.counters
+            && let Some(counters) = self.counters()
         {
             counters.evictions.add(1);
         }
     }
+}
+
+const MILLISECOND: u64 = 1_000_000;
+
+/// From one time to the other, both in nanoseconds, if it is a whole number of milliseconds and not huge.
+fn whole_milliseconds(from: u64, to: u64) -> Option<u32> {
+    let lifetime = to.checked_sub(from)?;
+    let milliseconds = u32::try_from(lifetime / MILLISECOND).ok()?;
+    (lifetime % MILLISECOND == 0 && milliseconds != ELSEWHERE).then_some(milliseconds)
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -269,4 +346,43 @@ pub(crate) fn weigh_value(value: &Value) -> usize {
         }
     }
     total
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+    use crate::CacheKeyBuilder;
+
+    fn lasting(lifetime: std::ops::Range<Duration>) -> Entry {
+        let key = CacheKeyBuilder::new("tool").key(&serde_json::Map::new());
+        let origin = Origin::apart(RunId::named("run"));
+        let value = Arc::new(Value::Null);
+        Entry::landed(key.unwrap(), value, lifetime, origin, None)
+    }
+
+    #[test]
+    fn an_entry_is_one_cache_line() {
+        assert_eq!(size_of::<Entry>(), 64);
+    }
+
+    #[test]
+    fn every_lifetime_is_exact() {
+        let stored_at = Duration::from_nanos(1_234_567_891);
+        for (lifetime, boxed) in [
+            (Duration::ZERO, false),
+            (Duration::from_nanos(1), true),
+            (Duration::from_secs(300), false),
+            (Duration::from_millis(u64::from(ELSEWHERE) - 1), false),
+            (Duration::from_millis(u64::from(ELSEWHERE)), true),
+            (Duration::from_secs(10 << 30), true),
+        ] {
+            let entry = lasting(stored_at..stored_at + lifetime);
+            assert_eq!(entry.expires_at(), stored_at + lifetime, "{lifetime:?}");
+            assert_eq!(entry.rare.is_some(), boxed, "{lifetime:?}");
+            let renewable = entry.renewable(Duration::from_secs(7), Duration::ZERO);
+            assert_eq!(renewable.expires_at(), stored_at + lifetime, "{lifetime:?}");
+            let stale_until = stored_at + lifetime + Duration::from_secs(7);
+            assert_eq!(renewable.stale_until(), stale_until, "{lifetime:?}");
+        }
+    }
 }

@@ -47,7 +47,7 @@ pub enum Freshness {
 
 impl Explanation {
     pub(crate) fn of(entry: &Entry, now: Duration, versions: &dyn Versions) -> Self {
-        let key = entry.key().as_ref();
+        let key = entry.key();
         let freshness = |(resource, version): (&Resource, Version)| {
             let freshness = match version {
                 Version::At(_) if versions.version(resource) == version => Freshness::Same,

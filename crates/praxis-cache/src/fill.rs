@@ -134,7 +134,7 @@ impl ToolCache {
         let work = open
             .began
             .map_or(Duration::ZERO, |began| now.saturating_sub(began));
-        let entry = Entry::landed(open.key, value, lifetime, run, reads);
+        let entry = Entry::landed(open.key, value, lifetime, self.origin(run), reads);
         let mut entry = entry.renewable(open.stale_for, work);
         if negative {
             entry = entry.negative();
@@ -143,7 +143,7 @@ impl ToolCache {
             entry.retire();
             return;
         }
-        let entry = Arc::new(entry.counted(&self.counters));
+        let entry = Arc::new(entry.counted());
         self.counters.stores.add(1);
         if let Some(earlier) = self.store.get(id) {
             earlier.retire();

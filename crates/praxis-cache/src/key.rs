@@ -149,6 +149,16 @@ pub struct CacheKey {
 }
 
 impl CacheKey {
+    /// The key whose bytes and hash these are.
+    pub(crate) fn of_shared(bytes: &Arc<[u8]>, id: KeyId) -> Self {
+        let bytes = Arc::clone(bytes);
+        Self { id, bytes }
+    }
+
+    pub(crate) fn into_bytes(self) -> Arc<[u8]> {
+        self.bytes
+    }
+
     /// The key, borrowed.
     pub fn as_ref(&self) -> KeyRef<'_> {
         KeyRef {

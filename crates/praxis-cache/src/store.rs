@@ -24,6 +24,7 @@ use crate::{Entry, KeyId};
 ///
 /// A store may lose any entry at any time, and decides for itself what to let go.
 /// It owes that [`get`](Self::get) gives what was inserted last under that id, or nothing.
+/// The cache compares the key of what it gets, so a store may find entries by a part of the id, and forget one for the sake of another that shares it.
 /// Freshness is not its affair: the cache checks every entry that it gets.
 /// Dropping an entry calls back into the cache's index, which never calls the store, so a store may drop entries under its own lock.
 ///

@@ -4,9 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use crate::clock::CLOCK_SLACK;
+use crate::entry::Origin;
 use crate::fill::{Fill, Landing};
 use crate::flight::{Flights, Shared, Turn};
 use crate::index::Index;
@@ -28,9 +30,14 @@ pub struct ToolCache {
     pub(crate) ttl: Duration,
     pub(crate) max_bytes: u64,
     pub(crate) flights: Flights,
+    /// Of runs that stored something last, for their next entries to share.
+    pub(crate) origins: Mutex<[Option<Arc<Origin>>; RECENT_RUNS]>,
     /// The run of calls that belong to none.
     pub(crate) run: RunId,
 }
+
+/// So many runs at once store entries that share their origin; more cost some 50 bytes for an entry, and nothing else.
+pub(crate) const RECENT_RUNS: usize = 16;
 
 /// A remembered answer.
 #[derive(Clone, Debug)]
@@ -143,7 +150,7 @@ impl ToolCache {
     fn look(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Found> {
         let generation = self.index.generation();
         let mut entry = self.store.get(key.id())?;
-        if entry.key().as_ref().bytes() != key.bytes() {
+        if entry.key_bytes() != key.bytes() {
             return None;
         }
         if entry.is_foreign() {
@@ -191,11 +198,11 @@ impl ToolCache {
     /// Takes over what the store read back from where another process may have stored it.
     fn adopt(&self, found: &Entry, generation: u64) -> Option<Arc<Entry>> {
         let id = found.key().id();
-        let Some(entry) = found.adopted(&self.index) else {
+        let Some(entry) = found.adopted(&self.index, self.origin(found.run())) else {
             self.store.remove(id);
             return None;
         };
-        let entry = Arc::new(entry.counted(&self.counters));
+        let entry = Arc::new(entry.counted());
         if !self.store.promote(id, &entry) {
             entry.retire();
         }
@@ -332,14 +339,20 @@ impl ToolCache {
     ///
     /// The hash stands for the key here, so a caller who took it from anywhere but this cache may get another call's answer.
     pub fn get_by_key(&self, id: KeyId, run: RunId, versions: &dyn Versions) -> Option<Hit> {
-        let key = self.store.get(id)?.key().clone();
-        self.lookup(key.as_ref(), run, versions)
+        let entry = self.entry(id)?;
+        self.lookup(entry.key(), run, versions)
     }
 
     /// Why the answer under a key's hash is safe to give, or is not; counts nothing and drops nothing.
     pub fn explain(&self, id: KeyId, versions: &dyn Versions) -> Option<Explanation> {
-        let entry = self.store.get(id)?;
+        let entry = self.entry(id)?;
         Some(Explanation::of(&entry, self.clock.now(), versions))
+    }
+
+    /// The entry of that very id: a store may find it by less.
+    fn entry(&self, id: KeyId) -> Option<Arc<Entry>> {
+        let entry = self.store.get(id);
+        entry.filter(|entry| entry.key().id() == id)
     }
 
     /// The same for every entry whose key `wanted` says true to; looks at every entry, on disk too.
@@ -351,16 +364,14 @@ impl ToolCache {
         let mut found: BTreeMap<KeyId, Arc<Entry>> = BTreeMap::new();
         let mut ids = Vec::new();
         self.store.retain(&mut |entry| {
-            if wanted(entry.key().as_ref()) {
-                ids.push(entry.key().id());
+            let key = entry.key();
+            if wanted(key) {
+                ids.push(key.id());
             }
             true
         });
         // Looked at one by one, since versions take as long as they take and the store may be locked meanwhile.
-        found.extend(
-            ids.into_iter()
-                .filter_map(|id| Some((id, self.store.get(id)?))),
-        );
+        found.extend(ids.into_iter().filter_map(|id| Some((id, self.entry(id)?))));
         let now = self.clock.now();
         let explain = |entry: &Arc<Entry>| Explanation::of(entry, now, versions);
         found.values().map(explain).collect()
@@ -425,7 +436,7 @@ impl ToolCache {
     /// `wanted` must not call the cache.
     pub fn invalidate_matching(&self, wanted: impl Fn(KeyRef<'_>) -> bool) -> u64 {
         self.index.matching(&wanted);
-        self.retain(|entry| !wanted(entry.key().as_ref()))
+        self.retain(|entry| !wanted(entry.key()))
     }
 
     /// Forgets everything.
@@ -456,6 +467,19 @@ impl ToolCache {
         let ttl = policy.ttl.unwrap_or(self.ttl);
         let kept = policy.class != Class::Never && self.max_bytes > 0 && !ttl.is_zero();
         kept.then_some(ttl)
+    }
+
+    /// What the entries of `run` in this cache share.
+    pub(crate) fn origin(&self, run: RunId) -> Arc<Origin> {
+        let mut origins = self.origins.lock();
+        let place = &mut origins[(run.0 % RECENT_RUNS as u128) as usize];
+        match place {
+            Some(origin) if origin.run == run => Arc::clone(origin),
+            _ => {
+                let counters = Some(Arc::clone(&self.counters));
+                Arc::clone(place.insert(Arc::new(Origin { run, counters })))
+            }
+        }
     }
 
     pub(crate) fn drop_stale(&self, entry: &Entry) {

@@ -27,7 +27,7 @@ pub fn check(store: &dyn Store) {
     assert_eq!(value(store, &one), None, "a removed entry is gone");
     assert_eq!(value(store, &two), Some(json!(2)), "the other one stays");
     put(store, &one, 5);
-    store.retain(&mut |entry| *entry.key() == one);
+    store.retain(&mut |entry| entry.key() == one.as_ref());
     assert_eq!(value(store, &one), Some(json!(5)), "what is retained stays");
     assert_eq!(value(store, &two), None, "what is not retained is gone");
     store.clear();

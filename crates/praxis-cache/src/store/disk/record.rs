@@ -6,7 +6,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::canonical;
-use crate::entry::Reads;
+use crate::entry::{Origin, Reads};
 use crate::index::Ticket;
 use crate::{Entry, KeyRef, Resource, RunId, Stamp, Version};
 
@@ -35,7 +35,7 @@ pub(super) fn write(entry: &Entry) -> Option<Vec<u8>> {
         }
         out.extend(stamp.0.to_le_bytes());
     }
-    section(&mut out, entry.key().as_ref().bytes());
+    section(&mut out, entry.key_bytes());
     let mut out = canonical::encode(&out, entry.value())?;
     let checksum = xxh3_64(&out[8..]);
     out[..8].copy_from_slice(&checksum.to_le_bytes());
@@ -68,7 +68,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Entry> {
         ticket: Ticket::detached(&key, run, resources),
         versions: versions.into(),
     });
-    Some(Entry::landed(key, Arc::new(value), stored_at..expires_at, run, reads).foreign())
+    let (value, origin) = (Arc::new(value), Origin::apart(run));
+    Some(Entry::landed(key, value, stored_at..expires_at, origin, reads).foreign())
 }
 
 fn nanoseconds(time: Duration) -> u64 {
