@@ -226,7 +226,7 @@ fn test(workspace: &Workspace) -> Result<Outcome> {
 /// A few seconds of each fuzz target.
 fn fuzz(_: &Workspace) -> Result<Outcome> {
     // The fuzzer itself is C++; the tests run the same bodies on the seeds without it.
-    if Command::new("c++").arg("--version").output().is_err() {
+    if !targets::has_compiler() {
         let note = "NOT RUN: there is no C++ compiler for libFuzzer; the tests run its seeds";
         return Ok(Outcome::Passed(note.to_owned()));
     }

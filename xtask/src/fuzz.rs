@@ -2,12 +2,14 @@
 //!
 //! The compiler's coverage pass works without a sanitizer, so no nightly and no other tool is
 //! needed: in safe Rust a mistake is a panic, an overflow or an assertion of the target.
+//! LibFuzzer itself is C++, so a compiler for that is needed as well.
 //! `cargo fuzz` finds the same targets where it is installed.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{command_line, process, workspace};
 
@@ -72,31 +74,61 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     })
 }
 
+/// Whether the compiler that libFuzzer is built with is there.
+pub(crate) fn has_compiler() -> bool {
+    Command::new(compiler()).arg("--version").output().is_ok()
+}
+
+/// The C++ compiler, by the name that the build of libFuzzer looks for.
+fn compiler() -> OsString {
+    std::env::var_os("CXX").unwrap_or_else(|| "c++".into())
+}
+
 /// Builds the targets and runs all or one; whether none found anything.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`], and no C++ compiler.
 pub(crate) fn all(only: Option<&str>, seconds: u32) -> Result<bool> {
+    ensure!(
+        has_compiler(),
+        "there is no C++ compiler `{}` to build libFuzzer with; install one (Debian: \
+         `apt-get install g++`), or run what needs none: `cargo test -p praxis-dsl fuzzing`",
+        compiler().display()
+    );
     let root = workspace::root();
     let folder = root.join("fuzz");
     let built = folder.join("target");
+    let host = host(&folder)?;
     let mut build = process::cargo(&folder);
     build
-        .args(["build", "--release", "--bins"])
+        .args(["build", "--release", "--bins", "--locked"])
+        // Where a target is named, the flags are not for build scripts, which have no fuzzer in them.
+        .args(["--target", &host])
         .env("RUSTFLAGS", FLAGS)
         .env("CARGO_TARGET_DIR", &built);
     if !process::run(&mut build)?.success() {
         return Ok(false);
     }
+    let programs = built.join(host).join("release");
     for (name, seeds) in TARGETS {
-        if only.is_none_or(|only| only == *name) && !one(&folder, name, seeds, seconds)? {
+        if only.is_none_or(|only| only == *name)
+            && !one(&programs.join(name), &folder, name, seeds, seconds)?
+        {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn one(folder: &Path, name: &str, seeds: &str, seconds: u32) -> Result<bool> {
+/// The triple of this machine, as the compiler of `folder` names it.
+fn host(folder: &Path) -> Result<String> {
+    let described = process::output(process::cargo(folder).args(["--version", "--verbose"]))?;
+    let mut lines = described.lines();
+    let host = lines.find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("cargo does not say its host")?.to_owned())
+}
+
+fn one(program: &Path, folder: &Path, name: &str, seeds: &str, seconds: u32) -> Result<bool> {
     // What a run finds worth keeping goes to the first folder; the seeds are only read.
     let found = folder.join("corpus").join(name);
     let broken = folder.join("artifacts").join(name);
@@ -104,7 +136,7 @@ fn one(folder: &Path, name: &str, seeds: &str, seconds: u32) -> Result<bool> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("could not make {}", folder.display()))?;
     }
-    let mut command = Command::new(folder.join("target/release").join(name));
+    let mut command = Command::new(program);
     command
         .arg(&found)
         .arg(folder.join("seeds").join(seeds))
