@@ -83,5 +83,5 @@ fn main() {
     println!("  quick_cache, with neither                  {quick:6.1}");
     let ratio = praxis / moka;
     println!("  praxis / moka                              {ratio:6.3}   wanted: 0.5 at most");
-    assert!(ratio <= 1.0, "an entry costs more than moka's");
+    assert!(ratio <= 0.5, "an entry costs more than half of moka's");
 }

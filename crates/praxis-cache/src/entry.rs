@@ -1,6 +1,6 @@
 use std::mem::size_of;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,34 +21,43 @@ pub struct Entry {
     rare: Option<Box<Rare>>,
     /// Nanoseconds on the cache's clock.
     stored_at: u64,
-    /// From then on, in milliseconds; `ELSEWHERE` if that does not tell it exactly.
-    lifetime_ms: u32,
     /// `ELSEWHERE` if it is too much.
     weight_bytes: u32,
-    accesses: AtomicU32,
+    accesses: AtomicU16,
     retired: AtomicBool,
-    counted: bool,
-    negative: bool,
-    /// Read back from where another process may have stored it, and not taken over by the cache yet.
-    foreign: bool,
+    /// Which of `COUNTED`, `NEGATIVE` and `FOREIGN` it is.
+    marks: u8,
 }
 
-/// The number stands in [`Rare`].
+/// The weight stands in [`Rare`].
 const ELSEWHERE: u32 = u32::MAX;
 
-/// What the entries of one run in one cache have in common.
+/// It is in the counts of its origin.
+const COUNTED: u8 = 1;
+
+/// It says that there is no answer.
+const NEGATIVE: u8 = 2;
+
+/// Read back from where another process may have stored it, and not taken over by the cache yet.
+const FOREIGN: u8 = 4;
+
+/// What the entries of one run with one lifetime have in common.
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) run: RunId,
+    pub(crate) lifetime: Duration,
     /// None for an entry that is in no cache yet.
     pub(crate) counters: Option<Arc<Counters>>,
 }
 
 impl Origin {
     /// The origin of an entry that is in no cache yet.
-    pub(crate) fn apart(run: RunId) -> Arc<Self> {
-        let counters = None;
-        Arc::new(Self { run, counters })
+    pub(crate) fn apart(run: RunId, lifetime: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            run,
+            lifetime,
+            counters: None,
+        })
     }
 }
 
@@ -56,8 +65,6 @@ impl Origin {
 #[derive(Debug, Default)]
 struct Rare {
     reads: Option<Reads>,
-    /// In nanoseconds on the cache's clock.
-    expires_at: u64,
     weight_bytes: u64,
     /// For how long after its time it may be given while it is renewed.
     stale_ms: u32,
@@ -76,38 +83,32 @@ pub(crate) struct Reads {
 impl Entry {
     /// An entry of a pure result that never expires, for trying out a store.
     pub fn new(key: CacheKey, value: Arc<Value>) -> Self {
-        let lifetime = Duration::ZERO..Duration::MAX;
-        Self::landed(key, value, lifetime, Origin::apart(RunId::named("")), None)
+        let origin = Origin::apart(RunId::named(""), Duration::MAX);
+        Self::landed(key, value, Duration::ZERO, origin, None)
     }
 
     pub(crate) fn landed(
         key: CacheKey,
         value: Arc<Value>,
-        lifetime: std::ops::Range<Duration>,
+        stored_at: Duration,
         origin: Arc<Origin>,
         reads: Option<Reads>,
     ) -> Self {
         let weight = weigh(&key, &value, reads.as_ref());
-        let (stored_at, expires_at) = (nanoseconds(lifetime.start), nanoseconds(lifetime.end));
-        let lifetime_ms = whole_milliseconds(stored_at, expires_at);
         let mut entry = Self {
             key: key.into_bytes(),
             value,
             origin,
             rare: None,
-            stored_at,
-            lifetime_ms: lifetime_ms.unwrap_or(ELSEWHERE),
+            stored_at: nanoseconds(stored_at),
             weight_bytes: u32::try_from(weight).unwrap_or(ELSEWHERE),
-            accesses: AtomicU32::new(0),
+            accesses: AtomicU16::new(0),
             retired: AtomicBool::new(false),
-            counted: false,
-            negative: false,
-            foreign: false,
+            marks: 0,
         };
-        if reads.is_some() || lifetime_ms.is_none() || entry.weight_bytes == ELSEWHERE {
+        if reads.is_some() || entry.weight_bytes == ELSEWHERE {
             entry.rare = Some(Box::new(Rare {
                 reads,
-                expires_at,
                 weight_bytes: weight,
                 ..Rare::default()
             }));
@@ -128,13 +129,13 @@ impl Entry {
 
     /// Makes the entry one that says that there is no answer.
     pub(crate) fn negative(mut self) -> Self {
-        self.negative = true;
+        self.marks |= NEGATIVE;
         self
     }
 
     /// Whether it says that there is [no answer](crate::Answer::Negative), and its value why.
     pub fn is_negative(&self) -> bool {
-        self.negative
+        self.marks & NEGATIVE != 0
     }
 
     /// When the entry may not be given any more, even while it is renewed.
@@ -172,13 +173,16 @@ impl Entry {
         if let Some(counters) = &self.origin.counters {
             counters.entries.add(1);
             counters.bytes.add(self.weight_bytes());
-            self.counted = true;
+            self.marks |= COUNTED;
         }
         self
     }
 
     fn counters(&self) -> Option<&Counters> {
-        self.origin.counters.as_deref().filter(|_| self.counted)
+        self.origin
+            .counters
+            .as_deref()
+            .filter(|_| self.marks & COUNTED != 0)
     }
 
     /// The key that the result is for; its hash is made anew.
@@ -196,6 +200,11 @@ impl Entry {
         &self.value
     }
 
+    /// For how long it may be given.
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.origin.lifetime
+    }
+
     /// When the result was stored, on the cache's clock.
     pub fn stored_at(&self) -> Duration {
         Duration::from_nanos(self.stored_at)
@@ -203,10 +212,10 @@ impl Entry {
 
     /// When the result expires, on the cache's clock; one that never does is cut at some 584 years.
     pub fn expires_at(&self) -> Duration {
-        match &self.rare {
-            Some(rare) if self.lifetime_ms == ELSEWHERE => Duration::from_nanos(rare.expires_at),
-            _ => Duration::from_nanos(self.stored_at + u64::from(self.lifetime_ms) * MILLISECOND),
-        }
+        let latest = Duration::from_nanos(u64::MAX);
+        self.stored_at()
+            .saturating_add(self.origin.lifetime)
+            .min(latest)
     }
 
     /// The run that stored the result.
@@ -214,9 +223,9 @@ impl Entry {
         self.origin.run
     }
 
-    /// About how many calls it answered: calls at the very same moment may count as one.
+    /// About how many calls it answered, 65,535 at most: calls at the very same moment may count as one.
     pub fn accesses(&self) -> u32 {
-        self.accesses.load(Ordering::Relaxed)
+        self.accesses.load(Ordering::Relaxed).into()
     }
 
     /// The resources that the result was read from, with the version of each.
@@ -243,12 +252,12 @@ impl Entry {
 
     #[cfg(feature = "disk")]
     pub(crate) fn foreign(mut self) -> Self {
-        self.foreign = true;
+        self.marks |= FOREIGN;
         self
     }
 
     pub(crate) fn is_foreign(&self) -> bool {
-        self.foreign
+        self.marks & FOREIGN != 0
     }
 
     /// The same entry with a place in the cache's own index, from an origin of the cache; `None` if what it read was written to since.
@@ -262,8 +271,7 @@ impl Entry {
             }),
         };
         let value = Arc::clone(&self.value);
-        let lifetime = self.stored_at()..self.expires_at();
-        Some(Self::landed(key, value, lifetime, origin, reads))
+        Some(Self::landed(key, value, self.stored_at(), origin, reads))
     }
 
     pub(crate) fn touch(&self) {
@@ -297,15 +305,6 @@ impl Drop for Entry {
             counters.evictions.add(1);
         }
     }
-}
-
-const MILLISECOND: u64 = 1_000_000;
-
-/// From one time to the other, both in nanoseconds, if it is a whole number of milliseconds and not huge.
-fn whole_milliseconds(from: u64, to: u64) -> Option<u32> {
-    let lifetime = to.checked_sub(from)?;
-    let milliseconds = u32::try_from(lifetime / MILLISECOND).ok()?;
-    (lifetime % MILLISECOND == 0 && milliseconds != ELSEWHERE).then_some(milliseconds)
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -351,38 +350,9 @@ pub(crate) fn weigh_value(value: &Value) -> usize {
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
     use super::*;
-    use crate::CacheKeyBuilder;
-
-    fn lasting(lifetime: std::ops::Range<Duration>) -> Entry {
-        let key = CacheKeyBuilder::new("tool").key(&serde_json::Map::new());
-        let origin = Origin::apart(RunId::named("run"));
-        let value = Arc::new(Value::Null);
-        Entry::landed(key.unwrap(), value, lifetime, origin, None)
-    }
 
     #[test]
-    fn an_entry_is_one_cache_line() {
-        assert_eq!(size_of::<Entry>(), 64);
-    }
-
-    #[test]
-    fn every_lifetime_is_exact() {
-        let stored_at = Duration::from_nanos(1_234_567_891);
-        for (lifetime, boxed) in [
-            (Duration::ZERO, false),
-            (Duration::from_nanos(1), true),
-            (Duration::from_secs(300), false),
-            (Duration::from_millis(u64::from(ELSEWHERE) - 1), false),
-            (Duration::from_millis(u64::from(ELSEWHERE)), true),
-            (Duration::from_secs(10 << 30), true),
-        ] {
-            let entry = lasting(stored_at..stored_at + lifetime);
-            assert_eq!(entry.expires_at(), stored_at + lifetime, "{lifetime:?}");
-            assert_eq!(entry.rare.is_some(), boxed, "{lifetime:?}");
-            let renewable = entry.renewable(Duration::from_secs(7), Duration::ZERO);
-            assert_eq!(renewable.expires_at(), stored_at + lifetime, "{lifetime:?}");
-            let stale_until = stored_at + lifetime + Duration::from_secs(7);
-            assert_eq!(renewable.stale_until(), stale_until, "{lifetime:?}");
-        }
+    fn an_entry_and_its_counts_fit_into_72_bytes() {
+        assert_eq!(size_of::<Entry>(), 56);
     }
 }

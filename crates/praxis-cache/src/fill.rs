@@ -122,7 +122,6 @@ fn look(ticket: &Ticket, versions: &dyn Versions) -> Box<[Version]> {
 impl ToolCache {
     fn keep(&self, open: Open, value: &Arc<Value>, negative: bool) {
         let now = self.clock.now();
-        let lifetime = now..now.saturating_add(open.ttl);
         let (id, run) = (open.key.id(), open.ticket.run());
         let value = Arc::clone(value);
         // A pure result has its place in the index only until it is stored.
@@ -134,7 +133,7 @@ impl ToolCache {
         let work = open
             .began
             .map_or(Duration::ZERO, |began| now.saturating_sub(began));
-        let entry = Entry::landed(open.key, value, lifetime, self.origin(run), reads);
+        let entry = Entry::landed(open.key, value, now, self.origin(run, open.ttl), reads);
         let mut entry = entry.renewable(open.stale_for, work);
         if negative {
             entry = entry.negative();

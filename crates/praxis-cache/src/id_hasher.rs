@@ -13,6 +13,10 @@ impl Hasher for IdHasher {
         self.0 = id as u64;
     }
 
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
     fn write_u64(&mut self, number: u64) {
         // The golden ratio, as in Fibonacci hashing (Knuth, TAOCP 6.4); the table takes both ends of the word.
         self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -30,14 +30,14 @@ pub struct ToolCache {
     pub(crate) ttl: Duration,
     pub(crate) max_bytes: u64,
     pub(crate) flights: Flights,
-    /// Of runs that stored something last, for their next entries to share.
-    pub(crate) origins: Mutex<[Option<Arc<Origin>>; RECENT_RUNS]>,
+    /// Those of the entries stored last, for the next ones to share.
+    pub(crate) origins: Mutex<[Option<Arc<Origin>>; RECENT_ORIGINS]>,
     /// The run of calls that belong to none.
     pub(crate) run: RunId,
 }
 
-/// So many runs at once store entries that share their origin; more cost some 50 bytes for an entry, and nothing else.
-pub(crate) const RECENT_RUNS: usize = 16;
+/// So many origins are at hand for further entries to share; when more take turns, an entry costs up to 64 bytes more.
+pub(crate) const RECENT_ORIGINS: usize = 16;
 
 /// A remembered answer.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub struct Hit {
     pub age: Duration,
     /// The run that stored it.
     pub run: RunId,
-    /// About how many calls it answered since it came into memory, this one included.
+    /// About how many calls it answered since it came into memory, this one included; 65,535 at most.
     pub accesses: u32,
     /// Whether it says that there is [no answer](Answer::Negative), and the value why.
     pub negative: bool,
@@ -198,7 +198,8 @@ impl ToolCache {
     /// Takes over what the store read back from where another process may have stored it.
     fn adopt(&self, found: &Entry, generation: u64) -> Option<Arc<Entry>> {
         let id = found.key().id();
-        let Some(entry) = found.adopted(&self.index, self.origin(found.run())) else {
+        let Some(entry) = found.adopted(&self.index, self.origin(found.run(), found.lifetime()))
+        else {
             self.store.remove(id);
             return None;
         };
@@ -469,15 +470,22 @@ impl ToolCache {
         kept.then_some(ttl)
     }
 
-    /// What the entries of `run` in this cache share.
-    pub(crate) fn origin(&self, run: RunId) -> Arc<Origin> {
+    /// What the entries of `run` with that lifetime share in this cache.
+    pub(crate) fn origin(&self, run: RunId, lifetime: Duration) -> Arc<Origin> {
+        let mixed = (run.0 as u64).wrapping_add(lifetime.as_nanos() as u64);
+        // The golden ratio spreads them over all places.
+        let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let mut origins = self.origins.lock();
-        let place = &mut origins[(run.0 % RECENT_RUNS as u128) as usize];
+        let place = &mut origins[mixed as usize % RECENT_ORIGINS];
         match place {
-            Some(origin) if origin.run == run => Arc::clone(origin),
+            Some(origin) if (origin.run, origin.lifetime) == (run, lifetime) => Arc::clone(origin),
             _ => {
                 let counters = Some(Arc::clone(&self.counters));
-                Arc::clone(place.insert(Arc::new(Origin { run, counters })))
+                Arc::clone(place.insert(Arc::new(Origin {
+                    run,
+                    lifetime,
+                    counters,
+                })))
             }
         }
     }

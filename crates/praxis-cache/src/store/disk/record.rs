@@ -68,8 +68,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Entry> {
         ticket: Ticket::detached(&key, run, resources),
         versions: versions.into(),
     });
-    let (value, origin) = (Arc::new(value), Origin::apart(run));
-    Some(Entry::landed(key, value, stored_at..expires_at, origin, reads).foreign())
+    let origin = Origin::apart(run, expires_at.saturating_sub(stored_at));
+    Some(Entry::landed(key, Arc::new(value), stored_at, origin, reads).foreign())
 }
 
 fn nanoseconds(time: Duration) -> u64 {
