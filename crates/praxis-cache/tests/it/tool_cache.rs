@@ -371,3 +371,25 @@ fn deep_results_are_kept() {
     cache.begin(&key("a"), &policy, &NoVersions).store(value);
     assert_eq!(cache.stats().stores, 1);
 }
+
+#[test]
+fn keys_that_share_a_place_in_the_store_are_never_mistaken() {
+    let mut seen = std::collections::HashMap::new();
+    let (first, second) = (0..)
+        .find_map(|number: u32| {
+            let key = key(&number.to_string());
+            let earlier = seen.insert(key.id().0 as u32, number)?;
+            Some((super::key(&earlier.to_string()), key))
+        })
+        .expect("numbers go on until two share 32 bits");
+    let cache = ToolCache::default();
+    let policy = Policy::pure(RunId::unique());
+    put(&cache, &first, &policy, &NoVersions, 1);
+    put(&cache, &second, &policy, &NoVersions, 2);
+    assert_eq!(find(&cache, &first, &policy, &NoVersions), None);
+    let by_id = |id| cache.get_by_key(id, policy.run(), &NoVersions);
+    assert!(by_id(first.id()).is_none());
+    assert!(cache.explain(first.id(), &NoVersions).is_none());
+    assert_eq!(*by_id(second.id()).unwrap().value, json!(2));
+    assert_eq!(cache.stats().entries, 1);
+}
