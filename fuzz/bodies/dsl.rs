@@ -1,6 +1,7 @@
 //! What holds for any bytes. The fuzz targets run these on what the fuzzer makes up, the tests of
 //! `praxis-dsl` on the seeds and on mutations of them.
 
+use praxis_dsl::json::Program;
 use praxis_dsl::{
     Catalog, Diagnostic, Document, ParameterKind, ToolSignature, Tree, check, compat_ast,
     compat_tokens, decode, parse,
@@ -14,6 +15,8 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("parser", parser),
     ("checker", checker),
     ("document", document),
+    ("format", format),
+    ("json", json),
 ];
 
 /// Separates the program from the edits in the input of [`document`].
@@ -110,4 +113,64 @@ pub fn document(bytes: &[u8]) {
         let wanted = check(&parse(&text), &catalog).diagnostics;
         assert_eq!(document.diagnostics(), wanted, "{text:?}");
     }
+}
+
+/// The layout of a program is the same program, and its own layout.
+pub fn format(bytes: &[u8]) {
+    let Ok(source) = decode(bytes) else { return };
+    let tree = parse(source);
+    let Ok(formatted) = praxis_dsl::format(&tree) else {
+        assert!(tree.has_errors(), "{source:?}");
+        return;
+    };
+    let again = parse(&formatted);
+    assert!(tree.is_same_program(&again), "{source:?}\n{formatted:?}");
+    let fixed = praxis_dsl::format(&again);
+    assert_eq!(fixed.as_ref(), Ok(&formatted), "{source:?}");
+    let comments = |text: &str| text.matches('#').count();
+    assert_eq!(comments(source), comments(&formatted), "{source:?}");
+    if tree.has_errors() {
+        return;
+    }
+    // Another reader of the tree, and the checker, see no difference either.
+    assert_eq!(
+        compat_ast(&tree).ok(),
+        compat_ast(&again).ok(),
+        "{source:?}"
+    );
+    let codes = |tree| {
+        let found = check(tree, &catalog()).diagnostics;
+        found.into_iter().map(|found| found.code).collect()
+    };
+    let (before, after): (Vec<_>, Vec<_>) = (codes(&tree), codes(&again));
+    assert_eq!(before, after, "{source:?}\n{formatted:?}");
+    if let Ok(form) = Program::of(&tree) {
+        assert!(form.to_source().is_ok(), "{source:?}");
+        form_holds(&form);
+    }
+}
+
+/// A document that is a program is written and read as the same one, and so is its text.
+pub fn json(bytes: &[u8]) {
+    let Ok(text) = decode(bytes) else { return };
+    match Program::from_json(text) {
+        Ok(form) => form_holds(&form),
+        Err(error) => assert!(!error.message().is_empty()),
+    }
+}
+
+fn form_holds(form: &Program) {
+    let document = serde_json::to_string(form).expect("a form is JSON");
+    assert_eq!(Program::from_json(&document).as_ref(), Ok(form));
+    let source = match form.to_source() {
+        Ok(source) => source,
+        Err(error) => {
+            assert!(!error.message().is_empty(), "{document}");
+            return;
+        }
+    };
+    let tree = parse(&source);
+    assert_eq!(Program::of(&tree).as_ref(), Ok(form), "{source:?}");
+    let formatted = praxis_dsl::format(&tree).expect("it has a form, so it has no errors");
+    assert!(tree.is_same_program(&parse(&formatted)), "{document}");
 }

@@ -24,6 +24,8 @@ const TARGETS: &[(&str, &str)] = &[
     ("parser", "dsl"),
     ("checker", "dsl"),
     ("document", "document"),
+    ("format", "dsl"),
+    ("json", "json"),
 ];
 
 #[derive(Debug, PartialEq, Eq)]

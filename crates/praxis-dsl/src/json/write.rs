@@ -11,7 +11,8 @@ use crate::source::Limits;
 use crate::word::Word as Written;
 
 impl Program {
-    /// The text of the program, in the layout of [`crate::format()`].
+    /// The text of the program, in the layout of [`crate::format()`]; the blanks in a condition
+    /// stay as they are.
     ///
     /// Parsing it gives the same program: what is data stays data, whatever it holds.
     ///

@@ -2,7 +2,7 @@
 
 #[expect(unreachable_pub, reason = "the fuzz targets use them too")]
 #[path = "../../../../fuzz/bodies/dsl.rs"]
-mod bodies;
+pub mod bodies;
 
 use std::fs;
 use std::path::Path;
@@ -56,10 +56,9 @@ fn mutation(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
 fn the_bodies_hold_on_the_seeds_and_their_mutations() {
     let mut random = Random(17);
     for (name, body) in bodies::TARGETS {
-        let folder = if *name == "document" {
-            "document"
-        } else {
-            "dsl"
+        let folder = match *name {
+            "document" | "json" => name,
+            _ => "dsl",
         };
         let seeds = seeds(folder);
         assert!(seeds.len() >= 8, "{name} has {} seeds", seeds.len());
