@@ -224,6 +224,11 @@ impl Toolbox {
         self.tools.values()
     }
 
+    /// What the checker knows of the tools.
+    pub(crate) fn signatures(&self) -> &Catalog {
+        &self.signatures
+    }
+
     /// The tool of a name.
     pub fn find(&self, name: &str) -> Option<&Tool> {
         self.tools.get(name)

@@ -1,19 +1,24 @@
 //! A document that a client has open.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::time::Instant;
 
 use praxis_dsl::navigate::{Names, visible_names};
-use praxis_dsl::{Code, Diagnostic, Limits, Span, Tree, parse};
+use praxis_dsl::{Catalog, Code, Diagnostic, Limits, Span, Tree, parse};
 
 use super::protocol::{Change, Range, TextEdit};
 use super::text::{Encoding, Text};
 use crate::program;
 use crate::toolbox::Toolbox;
 
+/// How large a text may be for its check to be kept from edit to edit, which takes several times
+/// the room of the text.
+const MAX_FOLLOWED_BYTES: usize = 4 << 20;
+
 /// The text of a document and what is known of it.
 ///
-/// Everything is worked out from the whole text after a change, and only when it is asked for.
+/// Everything is worked out after a change, and only when it is asked for; all of it from the
+/// whole text, but for the diagnostics of the language, which follow an edit.
 pub(super) struct Document {
     pub(super) uri: String,
     pub(super) version: i32,
@@ -23,7 +28,13 @@ pub(super) struct Document {
     too_large: bool,
     /// Since when the client has not been told what is wrong with it.
     pub(super) untold: Option<Instant>,
+    /// The check of the text, which takes edits.
+    checked: OnceCell<praxis_dsl::Document<Catalog>>,
     findings: OnceCell<Vec<Diagnostic>>,
+    /// Whether the steps had neither races nor cycles when that was last looked at.
+    orderly: Cell<bool>,
+    /// Whether that is to be looked at again, once the client is quiet.
+    unsettled: Cell<bool>,
     tree: OnceCell<Tree>,
     names: OnceCell<Names>,
 }
@@ -37,11 +48,14 @@ impl Document {
             encoding,
             too_large: false,
             untold: None,
+            checked: OnceCell::new(),
             findings: OnceCell::new(),
+            orderly: Cell::new(false),
+            unsettled: Cell::new(false),
             tree: OnceCell::new(),
             names: OnceCell::new(),
         };
-        document.changed();
+        document.text_changed();
         document
     }
 
@@ -52,33 +66,56 @@ impl Document {
     /// Applies changes in their order, each to what the one before left.
     pub(super) fn change(&mut self, version: i32, changes: Vec<Change>) {
         self.version = version;
+        // An edit can take as long as a check of everything, so that of many edits at once none
+        // is followed.
+        let alone = changes.len() == 1 && self.untold.is_none();
+        if !alone {
+            self.checked.take();
+        }
         for change in changes {
             match change.range {
                 None => {
                     self.text = Text::new(change.text, self.encoding);
                     self.too_large = false;
+                    self.checked.take();
                 }
                 // What the range counts is not known any more.
                 Some(_) if self.too_large => {}
-                Some(range) => self.text.replace(range, &change.text),
+                Some(range) => {
+                    let edited = self.checked.get_mut();
+                    let bytes = self.text.bytes(range);
+                    if edited.is_some_and(|checked| checked.edit(bytes, &change.text).is_err()) {
+                        self.checked.take();
+                    }
+                    self.text.replace(range, &change.text);
+                }
             }
             if self.source().len() > Limits::DEFAULT.max_source_bytes {
                 self.drop_text();
             }
         }
-        self.changed();
+        self.text_changed();
     }
 
     /// Forgets the text, so that the document takes no room until all of it is sent again.
     pub(super) fn drop_text(&mut self) {
         self.text = Text::new(String::new(), self.encoding);
         self.too_large = true;
-        self.changed();
+        self.checked.take();
+        self.text_changed();
     }
 
-    /// Forgets what was worked out from the text and the tools.
-    pub(super) fn changed(&mut self) {
+    /// Forgets what was worked out from the tools.
+    pub(super) fn tools_changed(&mut self) {
+        self.checked.take();
+        self.orderly.set(false);
+        self.text_changed();
+    }
+
+    /// Forgets what was worked out from the text, but for the check that follows it.
+    fn text_changed(&mut self) {
         self.findings.take();
+        self.unsettled.set(false);
         self.tree.take();
         self.names.take();
         self.untold.get_or_insert_with(Instant::now);
@@ -95,8 +132,46 @@ impl Document {
                     ),
                 ];
             }
-            program::examine(self.tree(), tools).1
+            if self.source().len() > MAX_FOLLOWED_BYTES {
+                return self.examine(tools);
+            }
+            let checked = self.checked.get_or_init(|| {
+                praxis_dsl::Document::new(self.source().to_owned(), tools.signatures().clone())
+            });
+            let found = checked.diagnostics();
+            if found.iter().any(Diagnostic::is_error) {
+                return found;
+            }
+            // Races and cycles need the whole program, and a step that is being typed seldom
+            // makes the first one.
+            if self.orderly.get() {
+                self.unsettled.set(true);
+                return found;
+            }
+            self.examine(tools)
         })
+    }
+
+    /// Whether races and cycles are not among the findings yet.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unsettled.get()
+    }
+
+    /// Looks for races and cycles; where there are some, the client is to be told again.
+    pub(super) fn settle(&mut self, tools: &Toolbox) {
+        self.unsettled.set(false);
+        let found = self.examine(tools);
+        if !self.orderly.get() {
+            self.findings = OnceCell::from(found);
+            self.untold.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// All that is wrong, worked out from the whole text.
+    fn examine(&self, tools: &Toolbox) -> Vec<Diagnostic> {
+        let (plan, found) = program::examine(self.tree(), tools);
+        self.orderly.set(plan.is_some());
+        found
     }
 
     pub(super) fn tree(&self) -> &Tree {

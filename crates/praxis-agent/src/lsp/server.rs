@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use lsp_server::{ErrorCode, Message, Notification, Request, RequestId, Response};
@@ -29,6 +29,9 @@ const MAX_TOTAL_BYTES: usize = 256 << 20;
 
 /// How long a client that keeps sending is left without diagnostics.
 const LONGEST_SILENCE: Duration = Duration::from_millis(250);
+
+/// How long a client sends nothing before races and cycles are looked for.
+const QUIET: Duration = Duration::from_millis(150);
 
 /// How many folders of tools a client may name.
 const MAX_FOLDERS: usize = 64;
@@ -101,6 +104,16 @@ impl<W: Write> Server<W> {
                     Err(TryRecvError::Empty) => None,
                     Err(TryRecvError::Disconnected) => return Ok(self.left()),
                 },
+                None if self.documents.values().any(Document::is_unsettled) => {
+                    match input.recv_timeout(QUIET) {
+                        Ok(frame) => Some(frame),
+                        Err(RecvTimeoutError::Timeout) => {
+                            self.settle();
+                            continue;
+                        }
+                        Err(RecvTimeoutError::Disconnected) => return Ok(self.left()),
+                    }
+                }
                 None => match input.recv() {
                     Ok(frame) => Some(frame),
                     Err(_) => return Ok(self.left()),
@@ -142,6 +155,17 @@ impl<W: Write> Server<W> {
         let params = diagnose::published(document, tools);
         tracing::debug!(uri = document.uri, version = document.version, took = ?began.elapsed(), "checked");
         self.notify("textDocument/publishDiagnostics", params)
+    }
+
+    /// Looks for the races and cycles of one document.
+    fn settle(&mut self) {
+        let mut documents = self.documents.values_mut();
+        let unsettled = documents.find(|document| document.is_unsettled());
+        if let (Some(document), Some(tools)) = (unsettled, &self.tools) {
+            let began = Instant::now();
+            document.settle(tools);
+            tracing::debug!(uri = document.uri, version = document.version, took = ?began.elapsed(), "settled");
+        }
     }
 
     fn frame(&mut self, frame: Frame) -> io::Result<Option<Ended>> {
@@ -265,7 +289,7 @@ impl<W: Write> Server<W> {
         let (tools, problems) = tools::load(&folders).map_err(io::Error::other)?;
         self.tools = Some(tools);
         for document in self.documents.values_mut() {
-            document.changed();
+            document.tools_changed();
         }
         for problem in problems {
             self.show(&problem)?;

@@ -86,6 +86,26 @@ fn diagnostics_follow_the_text() {
 }
 
 #[test]
+fn an_edit_that_makes_a_race_is_told_when_the_client_is_quiet() {
+    let mut client = client();
+    let apart = "PARALLEL\nCALL write_file a.txt b\nCALL write_file c.txt c\nEND_PARALLEL\n";
+    assert_eq!(client.open(URI, apart), Vec::<Value>::new());
+    let place = |name| json!([{ "range": range((2, 16), (2, 17)), "text": name }]);
+    client.change(URI, &place("a"));
+    // The language has nothing against it; the plan has.
+    assert_eq!(client.diagnostics(URI), Vec::<Value>::new());
+    assert_eq!(client.diagnostics(URI)[0]["code"], "P0307");
+    // A program with a race is looked at whole, so that the race is not taken back for a moment.
+    client.change(
+        URI,
+        &json!([{ "range": range((2, 22), (2, 23)), "text": "other" }]),
+    );
+    assert_eq!(client.diagnostics(URI)[0]["code"], "P0307");
+    client.change(URI, &place("d"));
+    assert_eq!(client.diagnostics(URI), Vec::<Value>::new());
+}
+
+#[test]
 fn edits_count_as_the_protocol_says() {
     let mut client = client();
     client.open(URI, "LET x = \"🦀é\" # 🦀\r\nCALL word_count \"${x}\"\r\n");
