@@ -34,11 +34,6 @@ fn place(id: KeyId) -> u32 {
     id.0 as u32
 }
 
-/// Remembers the keys of so many entries that it let go, as a part of how many it holds.
-///
-/// With half, which `quick_cache` has by default, what a shard of 625 entries finds them by doubles once more when deleted places fill it up.
-const GHOSTS: f64 = 0.4;
-
 #[derive(Clone, Debug)]
 struct Weigh {
     floor: u64,
@@ -68,7 +63,6 @@ impl QuickStore {
             )
             .weight_capacity(capacity)
             .shards(shards)
-            .ghost_allocation(GHOSTS)
             .build()
             .expect("both sizes are given");
         let weigh = Weigh { floor };
