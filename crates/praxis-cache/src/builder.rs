@@ -1,17 +1,18 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::flight::Flights;
-use crate::{Clock, MonotonicClock, QuickStore, RunId, Store, ToolCache};
+use crate::{Clock, MonotonicClock, QuickStore, RunId, Store, Sweeper, ToolCache};
 
 /// Settings of a [`ToolCache`].
 pub struct ToolCacheBuilder {
     max_entries: u64,
     max_bytes: u64,
     ttl: Duration,
+    background_expiry: Option<Duration>,
     clock: Option<Box<dyn Clock>>,
     store: Option<Box<dyn Store>>,
 }
@@ -22,6 +23,7 @@ impl Default for ToolCacheBuilder {
             max_entries: 10_000,
             max_bytes: 64 << 20,
             ttl: Duration::from_secs(300),
+            background_expiry: Some(Duration::from_secs(60)),
             clock: None,
             store: None,
         }
@@ -52,6 +54,14 @@ impl ToolCacheBuilder {
         self
     }
 
+    /// How often a shared cache drops what has expired, on a thread of its own; every 60 seconds
+    /// unless told, and `None` switches it off. See [`ToolCacheBuilder::build_shared`].
+    #[must_use]
+    pub fn background_expiry(mut self, interval: Option<Duration>) -> Self {
+        self.background_expiry = interval;
+        self
+    }
+
     /// The clock that entries age by; the monotonic one unless told.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
@@ -66,7 +76,24 @@ impl ToolCacheBuilder {
         self
     }
 
-    /// The cache.
+    /// The cache, to be shared, with what has expired dropped in the background until the last
+    /// one lets go of it.
+    ///
+    /// Where the system has no thread to spare, expired entries go when they are next looked at or
+    /// room is needed, as in a cache that is not shared.
+    pub fn build_shared(self) -> Arc<ToolCache> {
+        let interval = self.background_expiry;
+        let cache = Arc::new(self.build());
+        if let Some(interval) = interval
+            && let Ok(sweeper) = Sweeper::start(&cache, interval, ToolCache::cleanup_expired)
+        {
+            // The cell is empty: nobody else has the cache yet.
+            let _ = cache.sweeper.set(sweeper);
+        }
+        cache
+    }
+
+    /// The cache, for one owner; nothing runs in the background.
     pub fn build(self) -> ToolCache {
         let bounds = (self.max_entries, self.max_bytes);
         let memory = || Box::new(QuickStore::new(bounds.0, bounds.1)) as Box<dyn Store>;
@@ -86,6 +113,7 @@ impl ToolCacheBuilder {
             flights: Flights::default(),
             origins: Mutex::default(),
             run: RunId::unique(),
+            sweeper: OnceLock::new(),
         }
     }
 }
@@ -96,6 +124,7 @@ impl fmt::Debug for ToolCacheBuilder {
             .field("max_entries", &self.max_entries)
             .field("max_bytes", &self.max_bytes)
             .field("ttl", &self.ttl)
+            .field("background_expiry", &self.background_expiry)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,7 +15,8 @@ use crate::index::Index;
 use crate::stats::Counters;
 use crate::{
     Answer, CacheKey, CacheKeyBuilder, Class, Clock, Entry, Error, Explanation, KeyId, KeyRef,
-    NoVersions, Policy, Resource, RunId, Stats, Store, ToolCacheBuilder, Version, Versions,
+    NoVersions, Policy, Resource, RunId, Stats, Store, Sweeper, ToolCacheBuilder, Version,
+    Versions,
 };
 
 /// Remembers what tools answered, as long as the answer cannot have changed.
@@ -34,6 +35,8 @@ pub struct ToolCache {
     pub(crate) origins: Mutex<[Option<Arc<Origin>>; RECENT_ORIGINS]>,
     /// The run of calls that belong to none.
     pub(crate) run: RunId,
+    /// Drops what has expired; only a shared cache has one.
+    pub(crate) sweeper: OnceLock<Sweeper>,
 }
 
 /// So many origins are at hand for further entries to share; when more take turns, an entry costs up to 64 bytes more.

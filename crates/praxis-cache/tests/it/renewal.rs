@@ -208,6 +208,33 @@ fn a_sweeper_drops_what_expired_until_it_is_dropped() {
 }
 
 #[test]
+fn a_shared_cache_drops_what_expired_by_itself_unless_told_not_to() {
+    let clock = Arc::new(ManualClock::default());
+    let builder = || {
+        let builder = ToolCache::builder().ttl(10 * SECOND);
+        builder.clock(Arc::clone(&clock))
+    };
+    let often = Some(Duration::from_millis(1));
+    let swept = builder().background_expiry(often).build_shared();
+    let kept = builder().background_expiry(None).build_shared();
+    for cache in [&swept, &kept] {
+        crate::put(cache, &key("a"), &pure(), &NoVersions, 1);
+    }
+    clock.advance(10 * SECOND);
+    let begun = std::time::Instant::now();
+    while swept.stats().entries > 0 {
+        assert!(begun.elapsed() < 20 * SECOND, "nothing is dropped");
+        std::thread::yield_now();
+    }
+    assert_eq!((swept.stats().expired, kept.stats().entries), (1, 1));
+    assert_eq!(
+        Arc::weak_count(&kept),
+        0,
+        "nobody watches what is switched off"
+    );
+}
+
+#[test]
 fn a_sweeper_ends_with_its_cache() {
     let (cache, _) = cache();
     let (told, tells) = std::sync::mpsc::channel::<()>();
