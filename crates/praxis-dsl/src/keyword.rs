@@ -78,11 +78,17 @@ pub(crate) const SPELLINGS: &[(&str, Keyword)] = &[
 impl Keyword {
     /// The keyword that `word` spells.
     pub fn parse(word: &str) -> Option<Self> {
+        Self::of_bytes(word.as_bytes())
+    }
+
+    /// The keyword that the text `word` spells.
+    pub(crate) fn of_bytes(word: &[u8]) -> Option<Self> {
         const LONGEST: usize = "END_PARALLEL".len();
         let mut upper = [0_u8; LONGEST];
         let upper = upper.get_mut(..word.len())?;
-        upper.copy_from_slice(word.as_bytes());
-        upper.make_ascii_uppercase();
+        for (upper, byte) in upper.iter_mut().zip(word) {
+            *upper = byte.to_ascii_uppercase();
+        }
         Some(match &*upper {
             b"CALL" => Self::Call,
             b"LET" => Self::Let,

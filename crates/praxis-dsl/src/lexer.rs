@@ -104,6 +104,25 @@ pub(crate) fn lex_line(
                 glued = Word::GLUED;
             }
             _ => {
+                // Nearly all words are plain up to a blank or the end of the line.
+                let name = byte == b'$' && bytes.get(at + 1) != Some(&b'{');
+                let from = at + usize::from(name);
+                let end = from + plain_bytes(&bytes[from..]);
+                if let Some(&after @ (b' ' | b'\n')) = bytes.get(end) {
+                    let flags = match bytes[at..end] {
+                        [b'$', ..] => Word::DOLLAR,
+                        [b'-', b'-', ..] => Word::OPTION,
+                        _ => 0,
+                    };
+                    words.push(Word::new(at, end, Quote::Bare, flags | glued));
+                    at = end + 1;
+                    glued = 0;
+                    if after == b'\n' {
+                        steps::add(at - start);
+                        return at;
+                    }
+                    continue;
+                }
                 let (end, flags, opened) = bare(bytes, at, &mut ends);
                 if flags & Word::UNCLOSED != 0 {
                     unclosed(Span::new(opened, opened + 1));
@@ -130,10 +149,7 @@ fn bare(bytes: &[u8], start: usize, ends: &mut Ends) -> (usize, u8, usize) {
         match CLASSES[usize::from(byte)] {
             Class::Plain => {
                 at += 1;
-                at += bytes[at..]
-                    .iter()
-                    .take_while(|byte| CLASSES[usize::from(**byte)] == Class::Plain)
-                    .count();
+                at += plain_bytes(&bytes[at..]);
             }
             Class::End => break,
             Class::Special => match byte {
@@ -183,6 +199,15 @@ fn bare(bytes: &[u8], start: usize, ends: &mut Ends) -> (usize, u8, usize) {
     (at, flags, at)
 }
 
+/// How many bytes at the start of `bytes` belong to a bare word and mean nothing else.
+#[inline]
+fn plain_bytes(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .position(|&byte| CLASSES[usize::from(byte)] != Class::Plain)
+        .unwrap_or(bytes.len())
+}
+
 /// The flags of a word that holds `bytes`, an interpolation.
 fn content_flags(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |flags, &byte| match byte {
@@ -204,10 +229,11 @@ fn quoted(bytes: &[u8], start: usize, ends: &mut Ends) -> (usize, u8) {
     let mut at = start + 1;
     let mut flags = 0;
     loop {
-        at += bytes[at..]
+        let rest = &bytes[at..];
+        at += rest
             .iter()
-            .take_while(|byte| QUOTED[usize::from(**byte)])
-            .count();
+            .position(|&byte| !QUOTED[usize::from(byte)])
+            .unwrap_or(rest.len());
         match bytes.get(at) {
             None | Some(b'\n') => {
                 let line_end = at > start + 1 && bytes[at - 1] == b'\r';

@@ -296,7 +296,11 @@ impl<'s> Parser<'s> {
     }
 
     fn keyword_at(&self, word: usize) -> Option<Keyword> {
-        Keyword::parse(&self.words.get(word)?.text(self.source))
+        let word = self.words.get(word)?;
+        match word.plain(self.source) {
+            Some(bytes) => Keyword::of_bytes(bytes),
+            None => Keyword::parse(&word.text(self.source)),
+        }
     }
 
     fn words_of(&self, line: usize) -> &[Word] {

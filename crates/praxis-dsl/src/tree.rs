@@ -1,6 +1,6 @@
 //! The syntax tree: a list of lines with links from each block to its end.
 //!
-//! A line costs 28 bytes and a word 12, whatever they hold; text is decoded on demand.
+//! A line costs 20 bytes and a word 12, whatever they hold; text is decoded on demand.
 
 use std::sync::OnceLock;
 

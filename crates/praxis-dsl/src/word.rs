@@ -74,6 +74,16 @@ impl Word {
         self.flags & flags != 0
     }
 
+    /// The source of a word without quotes and escapes, which is its text; none for another.
+    #[inline]
+    pub(crate) fn plain<'s>(&self, source: &'s str) -> Option<&'s [u8]> {
+        let decoded = Self::BACKSLASH | Self::VALUE_SINGLE | Self::VALUE_DOUBLE;
+        if !self.is_bare() || self.has(decoded) {
+            return None;
+        }
+        source.as_bytes().get(self.span.range())
+    }
+
     /// The source of the word, without its quotes.
     pub fn raw<'s>(&self, source: &'s str) -> &'s str {
         self.content().text(source)

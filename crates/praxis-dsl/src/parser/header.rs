@@ -6,8 +6,9 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::keyword::Keyword;
 use crate::source::Span;
+use crate::steps;
 use crate::tree::Line;
-use crate::word::{Quote, Word};
+use crate::word::Word;
 
 impl Parser<'_> {
     pub(super) fn let_header(&mut self, index: usize) {
@@ -177,18 +178,44 @@ fn repeated(name: &str, span: Span, first: Span) -> Diagnostic {
         .with_help("keep one of the two")
 }
 
-/// Whether an argument can be there twice, by what is cheap to see: two options, or one beside
-/// the positional argument of that name.
+/// Whether an argument can be there twice, by what is cheap to see: two options that start with
+/// the same letter, or one beside the positional argument of that name.
 fn may_repeat(source: &str, tool: &Word, words: &[Word]) -> bool {
-    let mut options = words.iter().filter(|word| is_option(word));
-    let Some(first) = options.next() else {
+    steps::add(words.len());
+    let bytes = source.as_bytes();
+    let mut letters = 0_u64;
+    let mut repeats = false;
+    let mut positions = 0;
+    // Whether the word belongs to the option before it.
+    let mut is_value = false;
+    for word in words {
+        if !is_option(word) {
+            positions += usize::from(!is_value);
+            is_value = false;
+            continue;
+        }
+        let name = bytes.get(word.span().range()).unwrap_or_default();
+        let letter = match name.get(2) {
+            None | Some(b'=') => 0,
+            Some(letter) => letter % 64,
+        };
+        repeats |= letters & (1 << letter) != 0;
+        letters |= 1 << letter;
+        steps::add(name.len());
+        is_value = !name.contains(&b'=');
+    }
+    if letters == 0 {
         return false;
-    };
-    let positional = first.span().text(source).starts_with("--arg")
-        || !recorded_parameters(&tool.text(source)).is_empty();
-    positional || options.next().is_some()
+    }
+    // `--arg0` names a positional argument of any tool.
+    if repeats || letters & (1 << (b'a' % 64)) != 0 {
+        return true;
+    }
+    let recorded = recorded_parameters(&tool.text(source));
+    let mut given = recorded.iter().take(positions);
+    given.any(|parameter| letters & (1 << (parameter.as_bytes()[0] % 64)) != 0)
 }
 
 fn is_sign(word: &Word, source: &str) -> bool {
-    word.quote() == Quote::Bare && word.span().text(source) == "="
+    word.plain(source) == Some(b"=")
 }
