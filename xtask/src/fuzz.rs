@@ -103,7 +103,7 @@ pub(crate) fn all(only: Option<&str>, seconds: u32) -> Result<bool> {
     let host = host(&folder)?;
     let mut build = process::cargo(&folder);
     build
-        .args(["build", "--release", "--bins", "--locked"])
+        .args(["build", "--release", "--bins"])
         // Where a target is named, the flags are not for build scripts, which have no fuzzer in them.
         .args(["--target", &host])
         .env("RUSTFLAGS", FLAGS)
