@@ -98,7 +98,8 @@ struct Reading {
 fn read(source: &str, limits: &Limits, repairs: &[Repair]) -> Reading {
     let mut parser = Parser {
         lines: Vec::with_capacity(source.len() / 32),
-        words: Vec::with_capacity(source.len() / 8),
+        // Memory that is not touched costs nothing; to move the words later would.
+        words: Vec::with_capacity(source.len() / 5),
         ..Parser::new(source, limits, repairs)
     };
     parser.run();
