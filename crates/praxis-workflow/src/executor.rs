@@ -56,59 +56,29 @@ pub trait StepExecutor: Send + Sync {
     }
 }
 
-impl<T: StepExecutor + ?Sized> StepExecutor for &T {
-    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
-        (**self).execute(call)
-    }
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: StepExecutor + ?Sized> StepExecutor for $pointer {
+            fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
+                (**self).execute(call)
+            }
 
-    fn is_prompt(&self, call: &StepCall) -> bool {
-        (**self).is_prompt(call)
-    }
+            fn is_prompt(&self, call: &StepCall) -> bool {
+                (**self).is_prompt(call)
+            }
 
-    fn resource(&self, argument: &str) -> ResourcePath {
-        (**self).resource(argument)
-    }
+            fn resource(&self, argument: &str) -> ResourcePath {
+                (**self).resource(argument)
+            }
 
-    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
-        (**self).cannot_fail(tool, arguments)
-    }
+            fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
+                (**self).cannot_fail(tool, arguments)
+            }
+        }
+    )*};
 }
 
-impl<T: StepExecutor + ?Sized> StepExecutor for Box<T> {
-    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
-        (**self).execute(call)
-    }
-
-    fn is_prompt(&self, call: &StepCall) -> bool {
-        (**self).is_prompt(call)
-    }
-
-    fn resource(&self, argument: &str) -> ResourcePath {
-        (**self).resource(argument)
-    }
-
-    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
-        (**self).cannot_fail(tool, arguments)
-    }
-}
-
-impl<T: StepExecutor + ?Sized> StepExecutor for Arc<T> {
-    fn execute(&self, call: StepCall) -> BoxFuture<'_, Result<StepOutput, StepError>> {
-        (**self).execute(call)
-    }
-
-    fn is_prompt(&self, call: &StepCall) -> bool {
-        (**self).is_prompt(call)
-    }
-
-    fn resource(&self, argument: &str) -> ResourcePath {
-        (**self).resource(argument)
-    }
-
-    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
-        (**self).cannot_fail(tool, arguments)
-    }
-}
+forward!(&T, Box<T>, Arc<T>);
 
 /// The executor that does nothing and answers null, for measuring the scheduler alone.
 #[derive(Debug, Clone, Copy, Default)]

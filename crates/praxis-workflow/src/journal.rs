@@ -90,71 +90,33 @@ pub trait RunLog: Send {
     fn abandon(&mut self);
 }
 
-impl<T: Journal + ?Sized> Journal for &T {
-    fn open(&self, run: &RunId) -> Result<Box<dyn RunLog>, JournalError> {
-        (**self).open(run)
-    }
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: Journal + ?Sized> Journal for $pointer {
+            fn open(&self, run: &RunId) -> Result<Box<dyn RunLog>, JournalError> {
+                (**self).open(run)
+            }
 
-    fn read(&self, run: &RunId) -> Result<History, JournalError> {
-        (**self).read(run)
-    }
+            fn read(&self, run: &RunId) -> Result<History, JournalError> {
+                (**self).read(run)
+            }
 
-    fn outline(&self, run: &RunId) -> Result<History, JournalError> {
-        (**self).outline(run)
-    }
+            fn outline(&self, run: &RunId) -> Result<History, JournalError> {
+                (**self).outline(run)
+            }
 
-    fn runs(&self) -> Result<Vec<RunId>, JournalError> {
-        (**self).runs()
-    }
+            fn runs(&self) -> Result<Vec<RunId>, JournalError> {
+                (**self).runs()
+            }
 
-    fn remove(&self, run: &RunId) -> Result<(), JournalError> {
-        (**self).remove(run)
-    }
+            fn remove(&self, run: &RunId) -> Result<(), JournalError> {
+                (**self).remove(run)
+            }
+        }
+    )*};
 }
 
-impl<T: Journal + ?Sized> Journal for Box<T> {
-    fn open(&self, run: &RunId) -> Result<Box<dyn RunLog>, JournalError> {
-        (**self).open(run)
-    }
-
-    fn read(&self, run: &RunId) -> Result<History, JournalError> {
-        (**self).read(run)
-    }
-
-    fn outline(&self, run: &RunId) -> Result<History, JournalError> {
-        (**self).outline(run)
-    }
-
-    fn runs(&self) -> Result<Vec<RunId>, JournalError> {
-        (**self).runs()
-    }
-
-    fn remove(&self, run: &RunId) -> Result<(), JournalError> {
-        (**self).remove(run)
-    }
-}
-
-impl<T: Journal + ?Sized> Journal for Arc<T> {
-    fn open(&self, run: &RunId) -> Result<Box<dyn RunLog>, JournalError> {
-        (**self).open(run)
-    }
-
-    fn read(&self, run: &RunId) -> Result<History, JournalError> {
-        (**self).read(run)
-    }
-
-    fn outline(&self, run: &RunId) -> Result<History, JournalError> {
-        (**self).outline(run)
-    }
-
-    fn runs(&self) -> Result<Vec<RunId>, JournalError> {
-        (**self).runs()
-    }
-
-    fn remove(&self, run: &RunId) -> Result<(), JournalError> {
-        (**self).remove(run)
-    }
-}
+forward!(&T, Box<T>, Arc<T>);
 
 /// The journal that keeps nothing.
 impl Journal for () {
