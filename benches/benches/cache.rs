@@ -171,6 +171,16 @@ fn stores(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A key that was not there before, each time.
+fn numbered(keys: &CacheKeyBuilder) -> impl FnMut() -> CacheKey + '_ {
+    let mut number = 0_u64;
+    move || {
+        number += 1;
+        let arguments = Map::from_iter([("number".to_owned(), json!(number))]);
+        keys.key(&arguments).expect("small arguments")
+    }
+}
+
 /// Both get a store that is full of other keys, work that is done at once, and one poll of it.
 fn miss(criterion: &mut Criterion) {
     let cache = ToolCache::default();
@@ -178,13 +188,7 @@ fn miss(criterion: &mut Criterion) {
     let moka_future = moka::future::Cache::<u128, Arc<Value>>::new(10_000);
     let policy = Policy::pure(RunId::unique());
     let keys = CacheKeyBuilder::new("search_files");
-    let mut number = 0_u64;
-    let mut next = || {
-        number += 1;
-        let mut arguments = Map::new();
-        arguments.insert("number".into(), json!(number));
-        keys.key(&arguments).expect("small arguments")
-    };
+    let mut next = numbered(&keys);
 
     let mut group = criterion.benchmark_group("cache");
     group.bench_function("miss/get_or_run", |bencher| {
@@ -231,13 +235,7 @@ fn set(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cache");
     for capacity in [100_u64, 10_000] {
         let cache = ToolCache::builder().max_entries(capacity).build();
-        let mut number = 0_u64;
-        let mut next = || {
-            number += 1;
-            let mut arguments = Map::new();
-            arguments.insert("number".into(), json!(number));
-            keys.key(&arguments).expect("small arguments")
-        };
+        let mut next = numbered(&keys);
         for _ in 0..2 * capacity {
             cache
                 .begin(&next(), &policy, &NoVersions)
