@@ -107,3 +107,18 @@ fn a_tool_of_ones_own_runs() {
             .any(|step| step["timing"]["engine"] == "local")
     );
 }
+
+#[test]
+fn the_examples_have_the_layout_that_fmt_gives() {
+    let place = Place::new(&[]);
+    let files: Vec<String> = std::fs::read_dir(repository().join("examples"))
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|end| end == "praxis"))
+        .map(|entry| entry.path().to_str().unwrap().to_owned())
+        .collect();
+    assert!(!files.is_empty());
+    let mut arguments = vec!["fmt", "--check"];
+    arguments.extend(files.iter().map(String::as_str));
+    place.praxis(&arguments).exits(0);
+}
