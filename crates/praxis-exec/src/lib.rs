@@ -43,6 +43,8 @@ pub mod builtin;
 pub mod conformance;
 #[cfg(all(feature = "local", unix))]
 pub mod local;
+#[cfg(all(feature = "worker", unix))]
+pub mod worker;
 
 pub use contract::{
     ArgumentVariables, CachePolicy, ContractDigest, ContractFolder, DEFAULT_ARGUMENT_BYTES,
