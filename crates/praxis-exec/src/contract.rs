@@ -25,7 +25,7 @@ pub use environment::ArgumentVariables;
 pub use folder::{ContractFolder, MAX_CONTRACT_BYTES};
 pub use parameter::{Parameter, ParameterKind};
 
-use crate::{Error, ErrorKind, Limits};
+use crate::{Error, ErrorKind, Isolation, Limits};
 
 /// How many bytes the arguments of one call may take as JSON, where the contract does not say.
 pub const DEFAULT_ARGUMENT_BYTES: u64 = 1024 * 1024;
@@ -58,6 +58,8 @@ pub struct ToolContract {
     pub argument_bytes: u64,
     /// The engine that it asks for: `auto`, `native`, `local`, `docker`, `dagger`, ….
     pub engine: String,
+    /// How far it must be kept from the machine at least, whatever engine runs it.
+    pub isolation: Isolation,
     /// The program and its arguments, with `{placeholders}`; one shell script if [`shell`](Self::shell) is set.
     pub command: Vec<String>,
     /// Whether `command` is a script for `/bin/sh`.
@@ -93,6 +95,7 @@ impl ToolContract {
             limits: Limits::default(),
             argument_bytes: DEFAULT_ARGUMENT_BYTES,
             engine: "auto".to_owned(),
+            isolation: Isolation::None,
             command: Vec::new(),
             shell: false,
             image: None,

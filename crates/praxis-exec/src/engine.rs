@@ -2,6 +2,7 @@ use std::fmt;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -35,6 +36,28 @@ pub trait ExecutionEngine: Send + Sync {
 
     /// What this engine enforces.
     fn capabilities(&self) -> Capabilities;
+
+    /// Whether this engine could run the tool, limits aside.
+    ///
+    /// # Errors
+    /// What the tool lacks for it, as a phrase that follows the engine's name: `needs an image, and the contract has none`.
+    fn suits(&self, contract: &ToolContract) -> Result<(), String> {
+        let _ = contract;
+        Ok(())
+    }
+
+    /// What tells the program that would run from another, beyond the contract and the files of its folder:
+    /// for a container the image's id, since a name may mean another image tomorrow. It is part of cache keys.
+    ///
+    /// # Errors
+    /// The program cannot be looked at: no such image, no daemon.
+    fn program_id<'a>(
+        &'a self,
+        contract: &'a ToolContract,
+    ) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        let _ = contract;
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Runs one tool to its end.
     ///
@@ -169,12 +192,13 @@ impl Output {
     }
 }
 
-/// How far a tool is kept from the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// How far a tool is kept from the machine, the least first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Isolation {
     /// It runs inside this process.
+    #[default]
     None,
     /// It is a process of its own, with this user's rights.
     Process,
@@ -182,6 +206,42 @@ pub enum Isolation {
     Sandbox,
     /// It is in a container.
     Container,
+}
+
+impl Isolation {
+    /// Every one, the least first.
+    pub const ALL: [Self; 4] = [Self::None, Self::Process, Self::Sandbox, Self::Container];
+
+    /// The name that contracts use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Process => "process",
+            Self::Sandbox => "sandbox",
+            Self::Container => "container",
+        }
+    }
+}
+
+impl fmt::Display for Isolation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Isolation {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|known| known.as_str() == name);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            Error::new(
+                ErrorKind::InvalidArguments,
+                format!("no isolation is called `{name}`; from the least on there are {names}"),
+            )
+        })
+    }
 }
 
 /// What an engine enforces.
@@ -211,19 +271,20 @@ impl Capabilities {
         self.limits.contains(&limit)
     }
 
+    /// The limits that a request asks for, the engine lacks and the caller does not waive.
+    pub fn missing(&self, request: &Request<'_>) -> impl Iterator<Item = Limit> {
+        let mounts = (!request.contract.mounts.is_empty()).then_some(Limit::Mounts);
+        let demanded = request.limits.demanded().chain(mounts);
+        demanded
+            .filter(|limit| !self.enforces(*limit) && !request.accept_unsupported.contains(limit))
+    }
+
     /// Refuses a request that asks for a limit which the engine lacks and the caller does not waive.
     ///
     /// # Errors
     /// [`ErrorKind::UnsupportedLimit`], naming the limits, the engine and the ways out.
     pub fn admit(&self, request: &Request<'_>) -> Result<(), Error> {
-        let mounts = (!request.contract.mounts.is_empty()).then_some(Limit::Mounts);
-        let missing: Vec<&str> = request
-            .limits
-            .demanded()
-            .chain(mounts)
-            .filter(|limit| !self.enforces(*limit) && !request.accept_unsupported.contains(limit))
-            .map(Limit::as_str)
-            .collect();
+        let missing: Vec<&str> = self.missing(request).map(Limit::as_str).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -256,6 +317,17 @@ macro_rules! forward {
 
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
+            }
+
+            fn suits(&self, contract: &ToolContract) -> Result<(), String> {
+                (**self).suits(contract)
+            }
+
+            fn program_id<'a>(
+                &'a self,
+                contract: &'a ToolContract,
+            ) -> BoxFuture<'a, Result<Option<String>, Error>> {
+                (**self).program_id(contract)
             }
 
             fn execute<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Output, Error>> {

@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+mod choose;
 mod contract;
 mod engine;
 mod error;
@@ -46,6 +47,7 @@ pub mod local;
 #[cfg(all(feature = "worker", unix))]
 pub mod worker;
 
+pub use choose::{Candidate, Choice, choose};
 pub use contract::{
     ArgumentVariables, CachePolicy, ContractDigest, ContractFolder, DEFAULT_ARGUMENT_BYTES,
     EffectClass, Effects, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CONTRACT_BYTES, Mount,

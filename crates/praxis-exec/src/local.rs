@@ -214,6 +214,17 @@ impl ExecutionEngine for LocalEngine {
         Capabilities::new(NAME, Isolation::Process, &ENFORCED)
     }
 
+    fn suits(&self, contract: &ToolContract) -> Result<(), String> {
+        if contract.command.is_empty() {
+            return Err("needs a command, and the contract has none".to_owned());
+        }
+        // What was written for a container must not run on the host unasked.
+        if contract.image.is_some() && contract.engine != NAME {
+            return Err("runs no image".to_owned());
+        }
+        Ok(())
+    }
+
     fn execute<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Output, Error>> {
         Box::pin(async move {
             let outcome = self.run(&request).await;

@@ -130,6 +130,14 @@ impl ExecutionEngine for NativeEngine {
         Capabilities::new(NAME, Isolation::None, &ENFORCED)
     }
 
+    fn suits(&self, contract: &ToolContract) -> Result<(), String> {
+        if self.tools.contains_key(&contract.name) {
+            Ok(())
+        } else {
+            Err("has no Rust function of that name".to_owned())
+        }
+    }
+
     fn execute<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Output, Error>> {
         Box::pin(async move {
             let name = &request.contract.name;

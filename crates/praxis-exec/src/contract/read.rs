@@ -7,7 +7,7 @@ use super::table::{Table, boolean, duration, scalar, size, text, words, yes_or_n
 use super::units::{parse_bool, parse_cpu};
 use super::yaml::{self, Content, Node, invalid, to_text};
 use super::{CachePolicy, EffectClass, Mount, OutputFormat, ToolContract};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Isolation};
 
 impl ToolContract {
     /// Reads a contract; `dir` is the folder of its program.
@@ -198,6 +198,12 @@ impl<'a> Reader<'a> {
         }
         if let Some(node) = self.anywhere(&["image"])? {
             self.contract.image = Some(text(node, "image")?);
+        }
+        if let Some(node) = self.anywhere(&["isolation"])? {
+            let name = text(node, "isolation")?.to_ascii_lowercase();
+            let isolation: Result<Isolation, Error> = name.parse();
+            self.contract.isolation =
+                isolation.map_err(|error| invalid(node, error.message().to_owned()))?;
         }
         if let Some(node) = self.anywhere(&["address"])? {
             self.contract.address = Some(text(node, "address")?);

@@ -2,7 +2,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use praxis_exec::{EffectClass, ErrorKind, Mount, OutputFormat, ParameterKind, ToolContract};
+use praxis_exec::{
+    EffectClass, ErrorKind, Isolation, Mount, OutputFormat, ParameterKind, ToolContract,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -152,6 +154,20 @@ fn parameters_may_be_a_json_schema() {
         "name: t\nparameters:\n  type: object\n  properties:\n    a: {type: integer}\n    b: {type: array}\n  required: [b]\n",
     );
     assert!(!contract.parameters[0].required && contract.parameters[1].required);
+}
+
+#[test]
+fn the_least_isolation_is_read_wherever_it_stands() {
+    let check = |lines: &str, expect: Isolation| {
+        assert_eq!(read(&format!("name: t\n{lines}")).isolation, expect);
+    };
+    check("", Isolation::None);
+    check("isolation: Sandbox", Isolation::Sandbox);
+    check("engine_spec: {isolation: container}", Isolation::Container);
+    assert_eq!(
+        refused("name: t\nisolation: jail"),
+        "2:12: no isolation is called `jail`; from the least on there are none, process, sandbox, container"
+    );
 }
 
 #[test]
