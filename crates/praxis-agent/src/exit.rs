@@ -48,7 +48,7 @@ impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::InvalidContract | ErrorKind::InvalidArguments => Exit::Mistake,
-            ErrorKind::NotFound => Exit::Missing,
+            ErrorKind::NotFound | ErrorKind::Unavailable => Exit::Missing,
             _ => Exit::Failed,
         };
         let mut message = error.to_string();

@@ -17,12 +17,16 @@ pub enum ErrorKind {
     Failed,
     /// The tool ran longer than its limit.
     Timeout,
+    /// The tool, or a process of it, was killed because it used more memory than its limit.
+    OutOfMemory,
     /// The tool produced more than its limit.
     OutputTooLarge,
     /// The engine cannot enforce a limit that the contract asks for.
     UnsupportedLimit,
     /// The tool reached for something that it may not have: a path outside the root, the network.
     Denied,
+    /// The engine itself is not there: its daemon does not answer, or went away in the middle.
+    Unavailable,
     /// The operating system failed.
     Io,
     /// The tool is a Rust function, and it panicked.
@@ -40,9 +44,11 @@ impl ErrorKind {
             Self::NotFound => "not_found",
             Self::Failed => "failed",
             Self::Timeout => "timeout",
+            Self::OutOfMemory => "out_of_memory",
             Self::OutputTooLarge => "output_too_large",
             Self::UnsupportedLimit => "unsupported_limit",
             Self::Denied => "denied",
+            Self::Unavailable => "unavailable",
             Self::Io => "io",
             Self::Panicked => "panicked",
             Self::Cancelled => "cancelled",
@@ -214,12 +220,12 @@ impl Error {
 
     /// Whether the same call could succeed if it were made again.
     ///
-    /// A failure, a timeout and a passing fault of the operating system could;
+    /// A failure, a timeout, an engine that is away and a passing fault of the operating system could;
     /// bad arguments, a missing program and a denial could not.
     /// Whether a repetition is *safe* is for the contract's effects to say.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable.unwrap_or(match self.0.kind {
-            ErrorKind::Failed | ErrorKind::Timeout => true,
+            ErrorKind::Failed | ErrorKind::Timeout | ErrorKind::Unavailable => true,
             ErrorKind::Io => self
                 .0
                 .source
