@@ -3,8 +3,22 @@
 //! Praxis builds it without shared libraries, so that it starts in any image, and embeds it in `praxis-exec`.
 //! It holds no policy: what it is told on its command line or over its socket, it does.
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
+/// The exit code of a command line or a machine on which the program cannot do its work.
+const UNUSABLE: u8 = 125;
+
 fn main() -> ExitCode {
-    ExitCode::from(2)
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // A mode goes on until its work is done, and fails with a line for whoever started it.
+    let outcome: Result<ExitCode, String> = match arguments.split_first() {
+        Some((mode, _)) => Err(format!("there is no mode `{}`", mode.display())),
+        None => Err("it is started by Praxis, with a mode as its first argument".to_owned()),
+    };
+    outcome.unwrap_or_else(|why| {
+        let _ = writeln!(std::io::stderr(), "praxis-worker: {why}");
+        ExitCode::from(UNUSABLE)
+    })
 }
