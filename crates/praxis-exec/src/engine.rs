@@ -59,6 +59,16 @@ pub trait ExecutionEngine: Send + Sync {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// Makes ready for calls of a tool that are about to come: looks whether what the engine needs is there
+    /// (daemon, image, server), and may start containers ahead. Calling it is never required.
+    ///
+    /// # Errors
+    /// Calls would fail with this error as things stand.
+    fn prepare<'a>(&'a self, contract: &'a ToolContract) -> BoxFuture<'a, Result<(), Error>> {
+        let _ = contract;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Runs one tool to its end.
     ///
     /// # Errors
@@ -328,6 +338,10 @@ macro_rules! forward {
                 contract: &'a ToolContract,
             ) -> BoxFuture<'a, Result<Option<String>, Error>> {
                 (**self).program_id(contract)
+            }
+
+            fn prepare<'a>(&'a self, contract: &'a ToolContract) -> BoxFuture<'a, Result<(), Error>> {
+                (**self).prepare(contract)
             }
 
             fn execute<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Output, Error>> {
