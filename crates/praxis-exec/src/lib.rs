@@ -36,6 +36,7 @@ mod contract;
 mod engine;
 mod error;
 mod limits;
+mod measure;
 mod native;
 
 #[cfg(feature = "builtin")]
@@ -58,4 +59,5 @@ pub use engine::{
 };
 pub use error::{Error, ErrorKind};
 pub use limits::{Limit, Limits};
+pub use measure::{Measured, idle_function, idle_program, measure};
 pub use native::{Invocation, NativeEngine};

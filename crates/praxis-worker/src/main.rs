@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The exit code of a command line or a machine on which the program cannot do its work.
 const UNUSABLE: u8 = 125;
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     // A mode goes on until its work is done, and fails with a line for whoever started it.
     let outcome: Result<ExitCode, String> = match arguments.split_first() {
+        Some((mode, rest)) if mode == "idle" => idle(rest),
         Some((mode, _)) => Err(format!("there is no mode `{}`", mode.display())),
         None => Err("it is started by Praxis, with a mode as its first argument".to_owned()),
     };
@@ -21,4 +23,17 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "praxis-worker: {why}");
         ExitCode::from(UNUSABLE)
     })
+}
+
+/// Does nothing for as many milliseconds as it is told: the tool that engines are measured with.
+fn idle(arguments: &[OsString]) -> Result<ExitCode, String> {
+    let pause = match arguments {
+        [pause] => pause.to_str().and_then(|text| text.parse().ok()),
+        _ => None,
+    };
+    let pause = pause.ok_or("`idle` takes a number of milliseconds")?;
+    if pause > 0 {
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    Ok(ExitCode::SUCCESS)
 }
