@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use praxis_cache::{FileVersions, Policy, Resource, RunId, ToolCache};
-use praxis_exec::{CallId, EffectClass, Error, Limit, Request, ToolContract};
+use praxis_exec::{CallId, EffectClass, Error, Request, ToolContract};
 use praxis_workflow::{
     BoxFuture, CacheUse, ResourcePath, StepCall, StepError, StepExecutor, StepOutput,
 };
@@ -18,7 +18,6 @@ pub struct Agent {
     root: PathBuf,
     cache: Option<ToolCache>,
     versions: FileVersions,
-    accept: Vec<Limit>,
 }
 
 impl Agent {
@@ -29,7 +28,6 @@ impl Agent {
             root: root.to_owned(),
             cache: Some(ToolCache::default()),
             versions: FileVersions::new(root),
-            accept: Vec::new(),
         }
     }
 
@@ -44,13 +42,6 @@ impl Agent {
     #[must_use]
     pub fn without_cache(mut self) -> Self {
         self.cache = None;
-        self
-    }
-
-    /// The same, doing without these limits where a tool's engine cannot enforce them.
-    #[must_use]
-    pub fn accepting(mut self, limits: Vec<Limit>) -> Self {
-        self.accept = limits;
         self
     }
 
@@ -74,7 +65,10 @@ impl Agent {
             run: None,
         };
         engine
-            .execute(Request::new(tool.contract(), &arguments, &self.root).accepting(&self.accept))
+            .execute(
+                Request::new(tool.contract(), &arguments, &self.root)
+                    .accepting(self.tools.accepted()),
+            )
             .await
     }
 
@@ -101,7 +95,7 @@ impl Agent {
                 run: Some(run),
             };
             let mut request =
-                Request::new(contract, &arguments, &self.root).accepting(&self.accept);
+                Request::new(contract, &arguments, &self.root).accepting(self.tools.accepted());
             request = request.with_call_id(CallId::new(format!("{}/{}", call.run, call.step)));
             if let Some(timeout) = call.timeout {
                 request = request.with_timeout(timeout);

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use praxis_exec::Limit;
+use praxis_exec::{Isolation, Limit};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Runs workflows of tools: checked, in parallel where it is safe, remembered where it is safe.
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Tokens(Compat),
     /// List, show or call tools.
     Tools(Tools),
+    /// Measure the engines that run tools, and say what each enforces and costs on this machine.
+    Engines(Engines),
     /// Show, explain or forget what runs remember.
     Cache(Cache),
     /// List, show, resume, replay or compare runs.
@@ -130,10 +133,25 @@ pub(crate) struct Place {
     /// Let `http_fetch` use the network.
     #[arg(long)]
     pub(crate) allow_network: bool,
+    #[command(flatten)]
+    pub(crate) engines: EngineChoice,
+}
+
+/// What is said about the engines that tools run on.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct EngineChoice {
     /// Do without a limit that a tool's engine cannot enforce: memory, cpu, pids, network,
     /// read_only, mounts. May be given many times.
     #[arg(long = "accept", value_name = "LIMIT", value_parser = limit)]
     pub(crate) accept: Vec<Limit>,
+    /// Keep each program as far from the machine as this at least, whatever its contract says:
+    /// none, process, sandbox, container.
+    #[arg(long, value_name = "LEVEL", default_value_t, value_parser = isolation)]
+    pub(crate) isolation: Isolation,
+    /// Run what asks for one engine on another, such as dagger=docker. May be given many times.
+    #[arg(long, value_name = "ENGINE=ENGINE", value_parser = pair)]
+    pub(crate) instead: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +185,8 @@ pub(crate) struct Explain {
     pub(crate) params: Vec<(String, Value)>,
     #[command(flatten)]
     pub(crate) folders: Folders,
+    #[command(flatten)]
+    pub(crate) engines: EngineChoice,
     /// How many steps may run at once; unset, twice the cores and at least 4.
     #[arg(long, value_name = "N", value_parser = jobs)]
     pub(crate) jobs: Option<usize>,
@@ -253,10 +273,29 @@ pub(crate) enum ToolsCommand {
         arguments: Vec<(String, String)>,
         #[command(flatten)]
         place: Place,
+        #[command(flatten)]
+        state: State,
         /// Print one JSON document.
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Engines {
+    /// The image that container engines are measured with; unset, an empty one.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) image: Option<String>,
+    /// How many calls the median is taken of.
+    #[arg(long, value_name = "N", default_value_t = 21, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) calls: u16,
+    #[command(flatten)]
+    pub(crate) folders: Folders,
+    #[command(flatten)]
+    pub(crate) state: State,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -398,6 +437,13 @@ pub(crate) fn typed(text: String) -> Value {
 fn limit(text: &str) -> Result<Limit, String> {
     text.parse().map_err(|_| {
         let known: Vec<&str> = Limit::ALL.iter().map(|limit| limit.as_str()).collect();
+        format!("expected one of {}", known.join(", "))
+    })
+}
+
+fn isolation(text: &str) -> Result<Isolation, String> {
+    text.parse().map_err(|_| {
+        let known = Isolation::ALL.map(Isolation::as_str);
         format!("expected one of {}", known.join(", "))
     })
 }

@@ -26,9 +26,11 @@
 pub mod lsp;
 
 mod agent;
+mod placement;
 mod program;
 mod toolbox;
 
 pub use agent::Agent;
+pub use placement::{Placed, Placement};
 pub use program::{Loaded, Problem, load, load_text, read};
 pub use toolbox::{Tool, Toolbox};

@@ -6,6 +6,7 @@ mod durations;
 mod exit;
 mod log;
 mod output;
+mod overheads;
 mod progress;
 mod replace;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::ExplainError(code) => command::explain_error::explain_error(&code),
         Command::Ast(source) => command::compat::ast(&source),
         Command::Tokens(source) => command::compat::tokens(&source),
+        Command::Engines(engines) => command::engines::engines(&engines),
         Command::Cache(cache) => command::cache::cache(&cache),
         Command::Runs(runs) => command::runs::runs(&runs),
         Command::Keeper { run } => command::keeper::keep(&run),

@@ -11,11 +11,13 @@ use praxis_dsl::{
 use praxis_exec::builtin::{self, BuiltinConfig};
 use praxis_exec::local::LocalEngine;
 use praxis_exec::{
-    EffectClass, Error, ErrorKind, ExecutionEngine, NativeEngine, OutputFormat, ProgramVersion,
-    ToolContract,
+    EffectClass, Error, ErrorKind, ExecutionEngine, Limit, NativeEngine, OutputFormat,
+    ProgramVersion, ToolContract,
 };
 use praxis_workflow::{EffectCatalog, ResourceParameter, ToolEffects};
 use serde_json::Value;
+
+use crate::placement::{Placed, Placement};
 
 /// How many bytes of checks are remembered.
 const MAX_CHECKS_BYTES: u64 = 64 << 20;
@@ -28,13 +30,16 @@ pub struct Toolbox {
     digest: OnceLock<CatalogDigest>,
     checks: CheckCache,
     engines: Vec<Arc<dyn ExecutionEngine>>,
+    placement: Placement,
 }
 
 /// A tool that can be called.
 pub struct Tool {
     contract: Arc<ToolContract>,
-    /// The engine that runs it unless the step names another; `None` when this program has none.
-    engine: Option<usize>,
+    /// Whether it is a Rust function of this program.
+    native: bool,
+    /// The engine that runs it unless the step names another, once that was found.
+    engine: OnceLock<usize>,
     keys: Mutex<Option<Known>>,
 }
 
@@ -97,10 +102,10 @@ impl Tool {
             });
             variables.extend_from_slice(format!("{name}={value:?}\0").as_bytes());
         }
-        if self.engine == Some(0) {
+        if self.native {
             variables.extend_from_slice(own_program().as_bytes());
         }
-        if self.engine != Some(0) || self.contract.effects.class != EffectClass::Pure {
+        if !self.native || self.contract.effects.class != EffectClass::Pure {
             variables.extend_from_slice(root.as_os_str().as_encoded_bytes());
         }
         let keys = CacheKeyBuilder::new(&self.contract.name)
@@ -145,11 +150,22 @@ impl Toolbox {
             digest: OnceLock::new(),
             checks: CheckCache::new(MAX_CHECKS_BYTES),
             engines,
+            placement: Placement::default(),
         };
         for contract in contracts {
-            toolbox.insert(contract, Some(0))?;
+            toolbox.insert(contract, true)?;
         }
         Ok(toolbox)
+    }
+
+    /// The same with this said about engines.
+    #[must_use]
+    pub fn placing(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        for tool in self.tools.values_mut() {
+            tool.engine = OnceLock::new();
+        }
+        self
     }
 
     /// Adds the tools of a folder of `*/contract.yaml`; gives what their contracts say that is not understood.
@@ -182,29 +198,23 @@ impl Toolbox {
     /// A contract that contradicts itself, and a tool whose name is taken.
     pub fn add(&mut self, contract: ToolContract) -> Result<(), Error> {
         contract.check()?;
-        let engine = match contract.engine.as_str() {
-            // What was written for a container must not run on the host unasked.
-            "auto" if contract.image.is_some() => self.engine_index("docker"),
-            "auto" if !contract.command.is_empty() => self.engine_index("local"),
-            "auto" => None,
-            name => self.engine_index(name),
-        };
-        self.insert(Arc::new(contract), engine)
+        self.insert(Arc::new(contract), false)
     }
 
-    fn insert(&mut self, contract: Arc<ToolContract>, engine: Option<usize>) -> Result<(), Error> {
+    fn insert(&mut self, contract: Arc<ToolContract>, native: bool) -> Result<(), Error> {
         let name = contract.name.clone();
         if self.tools.contains_key(&name) {
             let message = "a tool of that name is there already; give the contract another name";
             return Err(Error::new(ErrorKind::InvalidContract, message).with_tool(&name));
         }
-        self.signatures.insert(signature(&contract, engine));
+        self.signatures.insert(signature(&contract, native));
         self.digest = OnceLock::new();
         self.tools.insert(
             name,
             Tool {
                 contract,
-                engine,
+                native,
+                engine: OnceLock::new(),
                 keys: Mutex::new(None),
             },
         );
@@ -245,39 +255,43 @@ impl Toolbox {
             .map(|(_, known)| known.as_str())
     }
 
-    /// The engine for a tool: the one that `wanted` names, or the contract's.
+    /// The engine for a tool: the one that `wanted` names, else the contract's, else the cheapest that is safe enough.
     ///
     /// # Errors
     ///
-    /// An engine that this program does not have; the error lists those it has.
+    /// An engine that this program does not have or that is not safe enough; none that is.
     pub fn engine(&self, tool: &Tool, wanted: Option<&str>) -> Result<&dyn ExecutionEngine, Error> {
-        let index = match wanted {
-            None | Some("auto") => tool.engine,
-            Some(name) => self.engine_index(name),
-        };
-        let own = match tool.contract.engine.as_str() {
-            "auto" if tool.contract.image.is_some() => "docker",
-            name => name,
-        };
-        let name = wanted.filter(|name| *name != "auto").unwrap_or(own);
-        index.map(|index| &*self.engines[index]).ok_or_else(|| {
-            let have: Vec<&str> = self.engines.iter().map(|engine| engine.name()).collect();
-            let message = if name == "auto" {
-                "its contract has neither a command nor an engine, so nothing can run it".to_owned()
-            } else {
-                format!(
-                    "needs engine `{name}`, which this program does not have; it has {}",
-                    have.join(", ")
-                )
-            };
-            Error::new(ErrorKind::NotFound, message)
-                .with_tool(&tool.contract.name)
-                .with_help("name another engine in the contract or as `@engine=…` at the step")
-        })
+        if wanted.is_some() {
+            return self.place(tool, wanted).map(|placed| placed.engine);
+        }
+        if let Some(index) = tool.engine.get() {
+            return Ok(&*self.engines[*index]);
+        }
+        let placed = self.place(tool, None)?;
+        let _ = tool.engine.set(placed.index);
+        Ok(placed.engine)
     }
 
-    fn engine_index(&self, name: &str) -> Option<usize> {
-        self.engines.iter().position(|engine| engine.name() == name)
+    /// As [`Toolbox::engine`], with why it is that one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Toolbox::engine`].
+    pub fn place(&self, tool: &Tool, wanted: Option<&str>) -> Result<Placed<'_>, Error> {
+        let contract = &tool.contract;
+        self.placement
+            .place(contract, tool.native, wanted, &self.engines)
+            .map_err(|error| error.with_tool(&contract.name))
+    }
+
+    /// The engines at hand.
+    pub fn engines(&self) -> impl Iterator<Item = &Arc<dyn ExecutionEngine>> {
+        self.engines.iter()
+    }
+
+    /// The limits that are waived where an engine lacks them.
+    pub(crate) fn accepted(&self) -> &[Limit] {
+        &self.placement.accept
     }
 }
 
@@ -321,15 +335,15 @@ fn resource(contract: &ToolContract, name: &str) -> ResourceParameter {
 }
 
 /// What its results are for certain. Only the output of a program is read as the contract says.
-fn output(contract: &ToolContract, engine: Option<usize>) -> ParameterKind {
-    if engine != Some(0) && contract.output == OutputFormat::Text {
+fn output(contract: &ToolContract, native: bool) -> ParameterKind {
+    if !native && contract.output == OutputFormat::Text {
         ParameterKind::Text
     } else {
         ParameterKind::Any
     }
 }
 
-fn signature(contract: &ToolContract, engine: Option<usize>) -> ToolSignature {
+fn signature(contract: &ToolContract, native: bool) -> ToolSignature {
     let parameters = contract
         .parameters
         .iter()
@@ -355,6 +369,6 @@ fn signature(contract: &ToolContract, engine: Option<usize>) -> ToolSignature {
         description: contract.description.clone(),
         parameters: parameters.collect(),
         open: false,
-        output: output(contract, engine),
+        output: output(contract, native),
     }
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
 use crate::{
-    CallId, Capabilities, Effects, Error, ExecutionEngine, NativeEngine, Parameter, ParameterKind,
-    Request, ToolContract,
+    CallId, Effects, Error, ExecutionEngine, NativeEngine, Parameter, ParameterKind, Request,
+    ToolContract,
 };
 
 /// The parameter of the tool that [`measure`] calls: for how many milliseconds it does nothing.
@@ -25,9 +25,6 @@ const MEMORY_LOOK: Duration = Duration::from_millis(1000);
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Measured {
-    /// What the engine enforces, and how far it keeps a tool from the machine.
-    #[serde(flatten)]
-    pub capabilities: Capabilities,
     /// The first call of a tool that does nothing, in milliseconds: what is started for it is in it.
     pub first_call_ms: f64,
     /// The median of the calls after it, in milliseconds.
@@ -91,7 +88,6 @@ pub async fn measure(
     times.sort_unstable();
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     Ok(Measured {
-        capabilities: engine.capabilities(),
         first_call_ms: milliseconds(first_call),
         call_ms: milliseconds(times[times.len() / 2]),
         slowest_call_ms: milliseconds(times[times.len() - 1]),
@@ -157,7 +153,6 @@ mod tests {
         let found = measure(&engine, &Arc::new(tool), 9, 2).await.unwrap();
         assert_eq!(found.calls, 9);
         assert!(found.call_ms > 0.0 && found.call_ms <= found.slowest_call_ms);
-        assert_eq!(found.capabilities, engine.capabilities());
         let other = Arc::new(ToolContract::new("other"));
         let error = measure(&engine, &other, 1, 1).await.unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::NotFound);

@@ -8,7 +8,7 @@ use praxis_workflow::{Journal, Retention, RunId, RunJournal, RunOptions, RunStar
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::arguments::{self, State};
+use crate::arguments::{self, EngineChoice, State};
 use crate::exit::Stop;
 
 /// Where and with what a run was started: what its program's text does not say.
@@ -22,7 +22,8 @@ pub(crate) struct Context {
     pub(crate) root: PathBuf,
     pub(crate) tools: Vec<PathBuf>,
     pub(crate) allow_network: bool,
-    pub(crate) accept: Vec<String>,
+    #[serde(flatten)]
+    pub(crate) engines: EngineChoice,
     pub(crate) no_cache: bool,
     /// For each tool that the program calls, a digest over its contract and the bytes of its program.
     pub(crate) digests: BTreeMap<String, String>,
@@ -93,9 +94,7 @@ pub(crate) fn begin(
                 .map(|folder| absolute(folder))
                 .collect(),
             allow_network: arguments.place.allow_network,
-            accept: (arguments.place.accept.iter())
-                .map(|limit| limit.as_str().to_owned())
-                .collect(),
+            engines: arguments.place.engines.clone(),
             no_cache: arguments.no_cache,
             digests: digests(loaded, tools).map_err(|stop| stop.message)?,
         };

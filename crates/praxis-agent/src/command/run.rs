@@ -24,9 +24,11 @@ use crate::progress::Progress;
 const SHOWN_STEPS: usize = 60;
 
 pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
-    let tools = Arc::new(super::toolbox(
+    let tools = Arc::new(super::placed_toolbox(
         &arguments.place.folders,
         arguments.place.allow_network,
+        &arguments.place.engines,
+        &arguments.state,
     )?);
     let root = root(&arguments.place.root)?;
     let mut loaded = load(&arguments.file, &tools)?;
@@ -56,7 +58,7 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
     let id = RunId::generate();
     let journal = super::journal::begin(&id, arguments, &loaded, &tools, &root, &inputs, &options);
     let keeper = super::keeper::start(&id, &loaded, &tools);
-    let agent = Agent::new(tools, &root).accepting(arguments.place.accept.clone());
+    let agent = Agent::new(tools, &root);
     let remember = !arguments.no_cache;
     let exit = execute(
         &loaded,

@@ -42,7 +42,7 @@ pub(crate) fn runs(arguments: &Runs) -> Result<Exit, Stop> {
         } => {
             let journal = super::journal::existing(state)?;
             let run = find(&journal, id)?;
-            resume::replay(&journal, &run, insist.accept_changes, *json)
+            resume::replay(&journal, &run, insist.accept_changes, state, *json)
         }
         RunsCommand::Diff {
             one,

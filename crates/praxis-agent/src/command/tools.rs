@@ -8,7 +8,7 @@ use praxis_agent::{Agent, Tool, Toolbox};
 use praxis_exec::{Error, ErrorKind, Parameter, ParameterKind};
 use serde_json::{Map, Value, json};
 
-use crate::arguments::{Place, Tools, ToolsCommand, typed};
+use crate::arguments::{Place, State, Tools, ToolsCommand, typed};
 use crate::exit::{Exit, Stop};
 use crate::output;
 
@@ -24,8 +24,9 @@ pub(crate) fn tools(arguments: &Tools) -> Result<Exit, Stop> {
             name,
             arguments,
             place,
+            state,
             json,
-        } => call(name, arguments, place, *json),
+        } => call(name, arguments, place, state, *json),
     }
 }
 
@@ -115,9 +116,10 @@ fn call(
     name: &str,
     arguments: &[(String, String)],
     place: &Place,
+    state: &State,
     as_json: bool,
 ) -> Result<Exit, Stop> {
-    let tools = super::toolbox(&place.folders, place.allow_network)?;
+    let tools = super::placed_toolbox(&place.folders, place.allow_network, &place.engines, state)?;
     let contract = Arc::clone(find(&tools, name)?.contract());
     let root = super::run::root(&place.root)?;
     let mut map = Map::new();
@@ -137,9 +139,7 @@ fn call(
             ));
         }
     }
-    let agent = Agent::new(Arc::new(tools), Path::new(&root))
-        .without_cache()
-        .accepting(place.accept.clone());
+    let agent = Agent::new(Arc::new(tools), Path::new(&root)).without_cache();
     let runtime = super::run::runtime()?;
     let interrupted = super::run::interrupted(&runtime);
     let outcome = runtime.block_on(async {

@@ -36,7 +36,7 @@ fn a_plan_is_explained_in_every_form() {
         "merge, line 4: `s3` is not run: `s2` on line 3",
         "waits for all before it, that is line 4: it writes out/n.txt",
         "critical path: s1 → s2 → s4",
-        "write_file: native; remembered: no",
+        "write_file: native, a function of this program; remembered: no",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }

@@ -6,6 +6,7 @@ mod bad_tools;
 mod cache;
 mod commands;
 mod examples;
+mod engines;
 mod explain;
 mod interrupt;
 mod journal;

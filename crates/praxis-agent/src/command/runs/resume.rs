@@ -5,14 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use praxis_agent::{Agent, Loaded, Toolbox, load_text};
-use praxis_exec::Limit;
 use praxis_workflow::{
     History, Journal, NoopExecutor, Run, RunId, RunJournal, RunStart, RunState, UnknownStep,
 };
 
 use crate::arguments::{Folders, State};
 use crate::command::journal::{self, Context};
-use crate::command::{keeper, run as command, toolbox};
+use crate::command::{keeper, placed_toolbox, run as command};
 use crate::exit::{Exit, Stop};
 use crate::output;
 
@@ -44,7 +43,7 @@ pub(super) fn resume(
     // A tool that outlived its run could still act between what is looked at here and the step's
     // next attempt.
     praxis_exec::local::kill_left_behind(run.as_str());
-    let rebuilt = rebuild(run, &history, insisted.changes)?;
+    let rebuilt = rebuild(run, &history, insisted.changes, state)?;
     if let Some(damage) = &history.damage
         && !insisted.unknown
     {
@@ -70,11 +69,8 @@ pub(super) fn resume(
     } = rebuilt;
     command::needs(&loaded, &tools)?;
     let root = command::root(&context.root)?;
-    let accept: Vec<Limit> = (context.accept.iter())
-        .filter_map(|limit| limit.parse().ok())
-        .collect();
     let keeper = keeper::start(run, &loaded, &tools);
-    let agent = Agent::new(Arc::new(tools), &root).accepting(accept);
+    let agent = Agent::new(Arc::new(tools), &root);
     let remember = !context.no_cache;
     let exit = command::execute(&loaded, agent, state, remember, json, |run| {
         run.inputs(start.inputs)
@@ -89,6 +85,7 @@ pub(super) fn replay(
     store: &dyn Journal,
     run: &RunId,
     accept_changes: bool,
+    state: &State,
     json: bool,
 ) -> Result<Exit, Stop> {
     let history = store.read(run).map_err(refusal)?;
@@ -100,7 +97,7 @@ pub(super) fn replay(
         ));
         return Err(stop);
     }
-    let rebuilt = rebuild(run, &history, accept_changes)?;
+    let rebuilt = rebuild(run, &history, accept_changes, state)?;
     let Some(plan) = &rebuilt.loaded.plan else {
         return Ok(Exit::Mistake);
     };
@@ -119,7 +116,12 @@ pub(super) fn replay(
     command::conclude(&report, &rebuilt.loaded, json, false)
 }
 
-fn rebuild(run: &RunId, history: &History, accept_changes: bool) -> Result<Rebuilt, Stop> {
+fn rebuild(
+    run: &RunId,
+    history: &History,
+    accept_changes: bool,
+    state: &State,
+) -> Result<Rebuilt, Stop> {
     let lost = || {
         let damage = history.damage.as_deref().unwrap_or("it has no beginning");
         let message = format!("the journal of run {run} does not tell what was run: {damage}");
@@ -130,7 +132,7 @@ fn rebuild(run: &RunId, history: &History, accept_changes: bool) -> Result<Rebui
     let folders = Folders {
         tools: context.tools.clone(),
     };
-    let tools = toolbox(&folders, context.allow_network)?;
+    let tools = placed_toolbox(&folders, context.allow_network, &context.engines, state)?;
     let loaded = load_text(context.program.clone(), start.source.clone(), &tools);
     let mut changes = changed_tools(&context, &loaded, &tools)?;
     if context.program != "-"

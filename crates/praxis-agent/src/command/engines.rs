@@ -1,0 +1,221 @@
+//! `praxis engines`: what runs tools here, what it enforces and what it costs, as measured.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use praxis_agent::Toolbox;
+use praxis_exec::{
+    Capabilities, Error, ExecutionEngine, Limit, Measured, ToolContract, idle_function,
+    idle_program, measure, worker,
+};
+use serde::Serialize;
+use tokio::runtime::Runtime;
+
+use crate::arguments::Engines;
+use crate::exit::{Exit, Stop};
+use crate::{output, overheads};
+
+/// How many calls run at once when their memory is looked at.
+const AT_ONCE: usize = 4;
+
+/// One engine, as `--json` has it.
+#[derive(Serialize)]
+struct Row {
+    engine: String,
+    /// For which tools it is the right one.
+    purpose: &'static str,
+    capabilities: Capabilities,
+    /// What its calls cost; nothing where it is not there.
+    measured: Option<Measured>,
+    /// Why it cannot be used on this machine; nothing where it can.
+    missing: Option<String>,
+}
+
+pub(crate) fn engines(arguments: &Engines) -> Result<Exit, Stop> {
+    let tools = super::toolbox(&arguments.folders, false)?;
+    let runtime = super::run::runtime()?;
+    let interrupted = super::run::interrupted(&runtime);
+    let rows = runtime.block_on(async {
+        tokio::select! {
+            rows = rows(&tools, arguments) => Some(rows),
+            () = interrupted => None,
+        }
+    });
+    let Some(rows) = rows else {
+        return Ok(Exit::Interrupted);
+    };
+    let rows = rows?;
+    end(runtime);
+    let measured: BTreeMap<String, Duration> = rows
+        .iter()
+        .filter_map(|row| {
+            let call = row.measured.as_ref()?.call_ms / 1e3;
+            Some((row.engine.clone(), Duration::from_secs_f64(call)))
+        })
+        .collect();
+    if let Err(stop) = overheads::keep(&arguments.state, &measured) {
+        tracing::warn!("{}; `auto` goes on without", stop.message);
+    }
+    if arguments.json {
+        output::json(&serde_json::json!({ "engines": rows }))?;
+    } else {
+        output::text(&text(&rows))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A blocking call that hangs must not hold the exit.
+fn end(runtime: Runtime) {
+    runtime.shutdown_timeout(Duration::from_secs(5));
+}
+
+async fn rows(tools: &Toolbox, arguments: &Engines) -> Result<Vec<Row>, Stop> {
+    let folder = tempfile::tempdir().map_err(|error| {
+        Stop::new(
+            Exit::Missing,
+            format!("cannot make a folder for the tool that engines are measured with: {error}"),
+        )
+    })?;
+    let program = worker::install(folder.path());
+    let mut rows = Vec::new();
+    for engine in tools.engines() {
+        output::note(&format!("measuring {} …\n", engine.name()));
+        let (subject, tool) = match program.as_ref() {
+            _ if engine.name() == "native" => {
+                let (native, tool) = idle_function();
+                (Arc::new(native) as Arc<dyn ExecutionEngine>, Ok(tool))
+            }
+            Ok(_) => (Arc::clone(engine), Ok(idle(folder.path(), arguments))),
+            Err(error) => (Arc::clone(engine), Err(error.to_string())),
+        };
+        let found = match tool {
+            Ok(tool) => measured(&subject, tool, arguments.calls.into()).await,
+            Err(why) => Err(why),
+        };
+        let (measured, missing) = match found {
+            Ok(measured) => (Some(measured), None),
+            Err(why) => (None, Some(why)),
+        };
+        rows.push(Row {
+            engine: engine.name().to_owned(),
+            purpose: purpose(engine.name()),
+            capabilities: engine.capabilities(),
+            measured,
+            missing,
+        });
+    }
+    Ok(rows)
+}
+
+async fn measured(
+    engine: &Arc<dyn ExecutionEngine>,
+    tool: ToolContract,
+    calls: usize,
+) -> Result<Measured, String> {
+    engine
+        .suits(&tool)
+        .map_err(|why| format!("cannot be measured: {why}"))?;
+    let told = |error: Error| match error.help() {
+        Some(help) => format!("{error}; {help}"),
+        None => error.to_string(),
+    };
+    measure(engine, &Arc::new(tool), calls, AT_ONCE)
+        .await
+        .map_err(told)
+}
+
+/// The same program on every engine: one that does nothing, in any image.
+fn idle(folder: &Path, arguments: &Engines) -> ToolContract {
+    let mut tool = idle_program(["{contract_dir}/praxis-worker", "idle"]);
+    tool.dir = Some(folder.to_owned());
+    tool.image.clone_from(&arguments.image);
+    tool
+}
+
+fn purpose(engine: &str) -> &'static str {
+    match engine {
+        "native" => "functions of this program, which are trusted",
+        "local" => "programs that are trusted",
+        "sandbox" => "programs of this machine that are not trusted",
+        "docker" => "programs that bring their own system",
+        "pool" => "programs in containers that are called often",
+        "dagger" => "pipelines of a Dagger session that is there",
+        "mcp" => "tools of MCP servers",
+        _ => "",
+    }
+}
+
+fn text(rows: &[Row]) -> String {
+    let mut table = vec![
+        [
+            "engine",
+            "isolation",
+            "a call",
+            "the first",
+            "memory",
+            "enforces",
+            "for",
+        ]
+        .map(str::to_owned),
+    ];
+    for row in rows {
+        let enforces: Vec<&str> = row
+            .capabilities
+            .limits
+            .iter()
+            .map(|limit| limit.as_str())
+            .collect();
+        let enforces = if enforces.len() == Limit::ALL.len() {
+            "all limits".to_owned()
+        } else {
+            enforces.join(" ")
+        };
+        let (call, first, memory) = match &row.measured {
+            Some(measured) => (
+                time(measured.call_ms),
+                time(measured.first_call_ms),
+                measured.memory_bytes.map_or("?".to_owned(), size),
+            ),
+            None => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
+        };
+        table.push([
+            row.engine.clone(),
+            row.capabilities.isolation.to_string(),
+            call,
+            first,
+            memory,
+            enforces,
+            row.purpose.to_owned(),
+        ]);
+    }
+    let mut text = String::new();
+    for row in &table {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = table.iter().map(|row| row[column].chars().count()).max();
+            let _ = write!(line, "{cell:width$}  ", width = width.unwrap_or(0));
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    for row in rows {
+        if let Some(missing) = &row.missing {
+            let _ = writeln!(text, "{}: not at hand: {missing}", row.engine);
+        }
+    }
+    text
+}
+
+fn time(ms: f64) -> String {
+    if ms < 1.0 {
+        format!("{:.1} µs", ms * 1e3)
+    } else {
+        format!("{ms:.1} ms")
+    }
+}
+
+fn size(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
