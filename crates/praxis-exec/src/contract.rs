@@ -136,6 +136,17 @@ impl ToolContract {
         self
     }
 
+    /// Adds a folder of the host, at `target` and writable.
+    #[must_use]
+    pub fn mount(mut self, source: impl Into<String>, target: impl Into<String>) -> Self {
+        self.mounts.push(Mount {
+            source: source.into(),
+            target: target.into(),
+            read_only: false,
+        });
+        self
+    }
+
     /// The parameter of this name.
     pub fn find_parameter(&self, name: &str) -> Option<&Parameter> {
         self.parameters

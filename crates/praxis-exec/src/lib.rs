@@ -31,18 +31,34 @@
 //! # }
 //! ```
 
+#[cfg(all(any(feature = "local", feature = "docker"), unix))]
+#[cfg_attr(
+    not(feature = "local"),
+    expect(
+        dead_code,
+        reason = "a daemon's streams are pushed, only pipes are read"
+    )
+)]
+mod capture;
 mod choose;
 mod contract;
+#[cfg(all(any(feature = "local", feature = "docker"), unix))]
+mod ending;
 mod engine;
 mod error;
 mod limits;
 mod measure;
 mod native;
 
+#[cfg(all(feature = "docker", unix))]
+mod container;
+
 #[cfg(feature = "builtin")]
 pub mod builtin;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(all(feature = "docker", unix))]
+pub mod docker;
 #[cfg(all(feature = "local", unix))]
 pub mod local;
 #[cfg(all(feature = "worker", unix))]

@@ -1,6 +1,5 @@
 //! The engine that runs a tool as a process of this machine.
 
-mod capture;
 mod process_tree;
 mod program;
 
@@ -11,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use self::capture::{Head, Tail};
 use self::process_tree::ProcessTree;
+use crate::capture::{Head, Tail, TooLarge};
 use crate::contract::units::duration_text;
+use crate::ending;
 use crate::{
     BoxFuture, CallId, Capabilities, Error, ErrorKind, ExecutionEngine, Isolation, Limit, Output,
     Request, ToolContract,
@@ -115,26 +115,19 @@ impl LocalEngine {
             }
             Ok(End::TooLarge) => {
                 process.kill().await;
-                return Err(too_large(output_bytes).with_stderr(stderr.text()));
+                return Err(ending::too_large(output_bytes).with_stderr(stderr.text()));
             }
             Err(_) => {
                 process.stop(self.config.kill_grace).await;
                 let _ = tokio::time::timeout(DRAIN, stderr.fill()).await;
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("ran longer than its limit of {timeout:?} and was killed"),
-                )
-                .with_help(
-                    "raise `timeout` in the contract, or give the step an @timeout of its own",
-                )
-                .with_stderr(stderr.text()));
+                return Err(ending::timed_out(timeout).with_stderr(stderr.text()));
             }
         };
         let drained = tokio::time::timeout(DRAIN, async {
             tokio::join!(stdout.fill(), stderr.fill()).0
         });
-        if let Ok(Err(capture::TooLarge)) = drained.await {
-            return Err(too_large(output_bytes).with_stderr(stderr.text()));
+        if let Ok(Err(TooLarge)) = drained.await {
+            return Err(ending::too_large(output_bytes).with_stderr(stderr.text()));
         }
         let stderr = stderr.text();
         if !status.success() {
@@ -264,8 +257,8 @@ async fn attend(
     child: &mut Child,
     stdin: Option<ChildStdin>,
     input: &[u8],
-    stdout: &mut Head,
-    stderr: &mut Tail,
+    stdout: &mut Head<ChildStdout>,
+    stderr: &mut Tail<ChildStderr>,
 ) -> End {
     let mut feed = pin!(async {
         if let Some(mut stdin) = stdin {
@@ -286,19 +279,11 @@ async fn attend(
             status = child.wait() => return End::Exited(status),
             outcome = &mut read, if !drained => match outcome {
                 Ok(_) => drained = true,
-                Err(capture::TooLarge) => return End::TooLarge,
+                Err(TooLarge) => return End::TooLarge,
             },
             () = &mut feed, if !fed => fed = true,
         }
     }
-}
-
-fn too_large(limit: u64) -> Error {
-    Error::new(
-        ErrorKind::OutputTooLarge,
-        format!("printed more than {limit} bytes and was killed"),
-    )
-    .with_help("raise `output_bytes` in the contract, or let the tool write to a file")
 }
 
 fn failed(status: ExitStatus, stderr: String) -> Error {
@@ -309,15 +294,5 @@ fn failed(status: ExitStatus, stderr: String) -> Error {
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended without an exit code".to_owned(),
     };
-    let said = stderr.lines().rev().find(|line| !line.trim().is_empty());
-    let message = match said {
-        Some(line) => {
-            let line: String = line.trim().chars().take(300).collect();
-            format!("{how}: {line}")
-        }
-        None => how,
-    };
-    Error::new(ErrorKind::Failed, message)
-        .with_exit_code(status.code())
-        .with_stderr(stderr)
+    ending::failed(&how, status.code(), stderr)
 }

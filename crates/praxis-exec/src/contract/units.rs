@@ -60,7 +60,7 @@ fn split_unit(text: &str) -> Option<(f64, &str)> {
 }
 
 /// Durations in configuration files: a number of seconds, or text such as `200ms`.
-#[cfg(feature = "local")]
+#[cfg(any(feature = "local", feature = "docker"))]
 pub(crate) mod duration_text {
     use std::time::Duration;
 

@@ -6,8 +6,7 @@ use std::time::Duration;
 use praxis_exec::conformance::{Behaviour, Subject, check};
 use praxis_exec::local::LocalEngine;
 use praxis_exec::{
-    Error, ExecutionEngine, Invocation, NativeEngine, OutputFormat, Parameter, ParameterKind,
-    ToolContract,
+    Error, ExecutionEngine, Invocation, NativeEngine, Parameter, ParameterKind, ToolContract,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -87,6 +86,24 @@ impl Subject for Native {
     }
 }
 
+/// A program that behaves so wherever there is a shell with the usual small programs.
+pub(crate) fn program(behaviour: Behaviour) -> ToolContract {
+    let contract = ToolContract::new(format!("{behaviour:?}"));
+    let contract = match behaviour {
+        Behaviour::Echo => contract.command(["cat"]),
+        Behaviour::Text => contract.command(["printf", "[not json"]),
+        Behaviour::Fail => contract.command(["sh", "-c", "echo told to fail >&2; exit 3"]),
+        Behaviour::Beacon => contract.command([
+            "sh",
+            "-c",
+            "(trap '' TERM; while :; do printf . >> \"$beacon\"; sleep 0.02; done) & wait",
+        ]),
+        Behaviour::Flood => contract.command(["yes"]),
+        _ => contract.command(["no-such-program-anywhere"]),
+    };
+    with_parameters(contract, behaviour)
+}
+
 struct Local {
     engine: LocalEngine,
     root: TempDir,
@@ -98,21 +115,7 @@ impl Subject for Local {
     }
 
     fn contract(&self, behaviour: Behaviour) -> ToolContract {
-        let mut contract = ToolContract::new(format!("{behaviour:?}"));
-        contract = match behaviour {
-            Behaviour::Echo => contract.command(["cat"]),
-            Behaviour::Text => contract.command(["printf", "[not json"]),
-            Behaviour::Fail => contract.command(["sh", "-c", "echo told to fail >&2; exit 3"]),
-            Behaviour::Beacon => contract.command([
-                "sh",
-                "-c",
-                "(trap '' TERM; while :; do printf . >> \"$beacon\"; sleep 0.02; done) & wait",
-            ]),
-            Behaviour::Flood => contract.command(["yes"]),
-            _ => contract.command(["no-such-program-anywhere"]),
-        };
-        contract.output = OutputFormat::Auto;
-        with_parameters(contract, behaviour)
+        program(behaviour)
     }
 
     fn root(&self) -> &Path {

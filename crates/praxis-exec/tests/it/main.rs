@@ -5,6 +5,7 @@ mod bind;
 mod builtin;
 mod conformance;
 mod contract;
+mod docker;
 mod engine;
 mod local;
 

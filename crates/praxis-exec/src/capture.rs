@@ -1,25 +1,24 @@
-//! Reading a process's pipes without keeping more than was asked for.
+//! Keeping no more of a tool's streams than was asked for.
 
 use std::fmt::Write;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{ChildStderr, ChildStdout};
 
 const CHUNK: usize = 64 * 1024;
 
 /// More was printed than is allowed.
 #[derive(Debug)]
-pub(super) struct TooLarge;
+pub(crate) struct TooLarge;
 
 /// The beginning of a stream. Reading may be given up and taken up again at any point.
-pub(super) struct Head<R = ChildStdout> {
+pub(crate) struct Head<R> {
     reader: Option<R>,
     bytes: Vec<u8>,
     limit: u64,
 }
 
 impl<R: AsyncRead + Unpin> Head<R> {
-    pub(super) fn new(reader: Option<R>, limit: u64) -> Self {
+    pub(crate) fn new(reader: Option<R>, limit: u64) -> Self {
         Self {
             reader,
             bytes: Vec::new(),
@@ -28,7 +27,7 @@ impl<R: AsyncRead + Unpin> Head<R> {
     }
 
     /// Reads to the end of the stream or to the limit.
-    pub(super) async fn fill(&mut self) -> Result<(), TooLarge> {
+    pub(crate) async fn fill(&mut self) -> Result<(), TooLarge> {
         while let Some(reader) = &mut self.reader {
             if self.bytes.capacity() - self.bytes.len() < CHUNK / 4 {
                 self.bytes.reserve(CHUNK);
@@ -37,21 +36,35 @@ impl<R: AsyncRead + Unpin> Head<R> {
             if !matches!(reader.read_buf(&mut self.bytes).await, Ok(1..)) {
                 self.reader = None;
             }
-            if self.bytes.len() as u64 > self.limit {
+            if let Err(error) = self.check() {
                 self.reader = None;
-                return Err(TooLarge);
+                return Err(error);
             }
         }
         Ok(())
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// Takes what was read elsewhere.
+    #[cfg(feature = "docker")]
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
+        self.bytes.extend_from_slice(bytes);
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), TooLarge> {
+        if self.bytes.len() as u64 > self.limit {
+            return Err(TooLarge);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 /// The end of a stream. Reading may be given up and taken up again at any point.
-pub(super) struct Tail<R = ChildStderr> {
+pub(crate) struct Tail<R> {
     reader: Option<R>,
     bytes: Vec<u8>,
     keep: usize,
@@ -59,7 +72,7 @@ pub(super) struct Tail<R = ChildStderr> {
 }
 
 impl<R: AsyncRead + Unpin> Tail<R> {
-    pub(super) fn new(reader: Option<R>, keep: usize) -> Self {
+    pub(crate) fn new(reader: Option<R>, keep: usize) -> Self {
         Self {
             reader,
             bytes: Vec::new(),
@@ -69,20 +82,31 @@ impl<R: AsyncRead + Unpin> Tail<R> {
     }
 
     /// Reads to the end of the stream.
-    pub(super) async fn fill(&mut self) {
+    pub(crate) async fn fill(&mut self) {
         while let Some(reader) = &mut self.reader {
             self.bytes.reserve(CHUNK / 16);
             if !matches!(reader.read_buf(&mut self.bytes).await, Ok(1..)) {
                 self.reader = None;
             }
-            if self.bytes.len() > 2 * self.keep + CHUNK {
-                self.trim();
-            }
+            self.bound();
+        }
+    }
+
+    /// Takes what was read elsewhere.
+    #[cfg(feature = "docker")]
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.bound();
+    }
+
+    fn bound(&mut self) {
+        if self.bytes.len() > 2 * self.keep + CHUNK {
+            self.trim();
         }
     }
 
     /// What was kept, as text that is safe to show: control characters are escaped.
-    pub(super) fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         self.trim();
         let mut text = String::with_capacity(self.bytes.len());
         if self.cut {

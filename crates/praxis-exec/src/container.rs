@@ -1,0 +1,225 @@
+//! Containers: what one is made of, and that none is ever left behind.
+
+mod janitor;
+mod mounts;
+mod owner;
+mod spec;
+
+use std::time::Duration;
+
+use bollard::container::AttachContainerResults;
+use bollard::models::ContainerState;
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
+    StartContainerOptions, WaitContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use tokio::sync::oneshot;
+
+pub(crate) use janitor::Janitor;
+pub(crate) use owner::{OWNER_LABEL, Owner};
+pub(crate) use spec::Spec;
+
+use crate::docker::{Client, gone, is_answer, may_have_arrived, of_call};
+use crate::{CallId, Error, ErrorKind};
+
+/// How old a container of an owner that cannot be looked up must be before it counts as left behind.
+const UNKNOWN_OWNER: Duration = Duration::from_secs(60 * 60);
+
+/// A container that is removed when this goes, whatever state it is in.
+pub(crate) struct Container {
+    client: Client,
+    name: String,
+    /// Whether the daemon said that it exists; if not, it may come into being later.
+    confirmed: bool,
+    removed: bool,
+}
+
+impl Container {
+    /// Creates a container; it does not run yet.
+    ///
+    /// The call to the daemon is made by the janitor, which no cancellation reaches:
+    /// a container whose creator is gone by the time it is there is removed at once.
+    ///
+    /// # Errors
+    /// What the daemon refuses, in the words of [`crate::docker`].
+    pub(crate) async fn create(client: &Client, spec: &Spec) -> Result<Self, Error> {
+        let body = spec.body(client.owner());
+        let mut container = Self {
+            client: client.clone(),
+            name: format!("praxis-{}", CallId::unique()),
+            confirmed: false,
+            removed: false,
+        };
+        let (send, created) = oneshot::channel();
+        client.janitor().run(async move {
+            let options = CreateContainerOptionsBuilder::new()
+                .name(&container.name)
+                .build();
+            let docker = container.client.docker().clone();
+            let (mut answered, mut arrived) = (false, true);
+            let create = async {
+                let answer = docker.create_container(Some(options), body).await;
+                answered = answer.as_ref().map_or_else(is_answer, |_| true);
+                arrived = answer.as_ref().map_or_else(may_have_arrived, |_| true);
+                answer
+            };
+            let outcome = container.client.call("creating a container", create).await;
+            container.confirmed = answered;
+            container.removed = !arrived;
+            let outcome = outcome.map(|answer| {
+                for warning in answer.warnings {
+                    tracing::warn!(container = container.name, warning, "container engine");
+                }
+                container
+            });
+            // Nobody waits any more: the container comes back with the error, and its drop removes it.
+            drop(send.send(outcome));
+        });
+        created.await.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Io,
+                "the thread that looks after containers has ended",
+            ))
+        })
+    }
+
+    /// The name under which the daemon knows it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Joins its standard streams; done before it starts, nothing of its output is missed.
+    pub(crate) async fn attach(&self) -> Result<AttachContainerResults, Error> {
+        let options = AttachContainerOptionsBuilder::new()
+            .stream(true)
+            .stdin(true)
+            .stdout(true)
+            .stderr(true)
+            .build();
+        let attach = self
+            .client
+            .docker()
+            .attach_container(&self.name, Some(options));
+        self.client
+            .call("joining a container's streams", attach)
+            .await
+    }
+
+    /// Starts it.
+    pub(crate) async fn start(&self) -> Result<(), Error> {
+        let start = self
+            .client
+            .docker()
+            .start_container(&self.name, None::<StartContainerOptions>);
+        self.client.call("starting a container", start).await
+    }
+
+    /// Waits until it does not run any more. Has no time limit of its own.
+    pub(crate) async fn wait(&self) -> Result<(), Error> {
+        let options = WaitContainerOptionsBuilder::new()
+            .condition("not-running")
+            .build();
+        let mut answers = self
+            .client
+            .docker()
+            .wait_container(&self.name, Some(options));
+        match answers.next().await {
+            // An exit code above 0 arrives as an error; the state says it as well.
+            Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. })) => Ok(()),
+            Some(Err(error)) => Err(of_call(
+                self.client.address(),
+                "waiting for a container",
+                error,
+            )),
+            None => Err(gone(self.client.address())),
+        }
+    }
+
+    /// What the daemon says of its state.
+    pub(crate) async fn state(&self) -> Result<ContainerState, Error> {
+        let inspect = self.client.docker().inspect_container(&self.name, None);
+        let answer = self
+            .client
+            .call("asking how a container ended", inspect)
+            .await?;
+        Ok(answer.state.unwrap_or_default())
+    }
+
+    /// Kills and removes it, and returns when it is gone or the janitor has given up.
+    pub(crate) async fn remove(mut self) {
+        self.removed = true;
+        let (send, done) = oneshot::channel();
+        let removal = self
+            .client
+            .janitor()
+            .removal(self.name.clone(), self.confirmed);
+        self.client.janitor().run(async move {
+            removal.await;
+            let _ = send.send(());
+        });
+        let _ = done.await;
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if !self.removed {
+            let removal = self
+                .client
+                .janitor()
+                .removal(self.name.clone(), self.confirmed);
+            self.client.janitor().run(removal);
+        }
+    }
+}
+
+/// Removes the containers whose owners are dead.
+///
+/// What cannot be removed, or not even listed, is left to the next start: it must not keep tools from running.
+pub(crate) async fn reap(client: &Client) {
+    let filters = std::collections::HashMap::from([("label", vec![OWNER_LABEL])]);
+    let options = ListContainersOptionsBuilder::new()
+        .all(true)
+        .filters(&filters)
+        .build();
+    let list = client.docker().list_containers(Some(options));
+    let found = match client.call("listing containers", list).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for containers that were left behind");
+            return;
+        }
+    };
+    for container in found {
+        let owner = container
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(OWNER_LABEL));
+        let (Some(owner), Some(id)) = (owner, container.id) else {
+            continue;
+        };
+        let alive = client.owner().knows_alive(owner).unwrap_or_else(|| {
+            let idle = container.state.is_some_and(|state| {
+                use bollard::models::ContainerSummaryStateEnum as State;
+                matches!(state, State::CREATED | State::EXITED | State::DEAD)
+            });
+            !idle || age(container.created) < UNKNOWN_OWNER
+        });
+        if !alive {
+            tracing::info!(
+                container = id,
+                owner,
+                "removing a container that was left behind"
+            );
+            client.janitor().run(client.janitor().removal(id, true));
+        }
+    }
+}
+
+fn age(created: Option<i64>) -> Duration {
+    let created = u64::try_from(created.unwrap_or(0)).unwrap_or(0);
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH + Duration::from_secs(created))
+        .unwrap_or_default()
+}

@@ -1,0 +1,207 @@
+//! The connection to a container engine's API.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use super::DockerConfig;
+use super::failure;
+use crate::container::{Janitor, Owner, reap};
+use crate::{Error, Limit};
+
+/// Bollard's own limit covers a part of a call only; [`Client::call`] holds the one that counts.
+const NEVER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A connection to a Docker or Podman daemon; clones share it.
+///
+/// Every call to the daemon has a time limit ([`DockerConfig::call_timeout`]).
+/// When the last clone goes, containers that are being removed are waited for, for at most ten seconds.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    docker: Docker,
+    address: String,
+    call_timeout: Duration,
+    daemon: Daemon,
+    owner: Owner,
+    janitor: Janitor,
+}
+
+/// What a daemon says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Daemon {
+    /// Its release, such as `20.10.24`.
+    pub version: String,
+    /// The version of its API that is spoken with it.
+    pub api_version: String,
+    /// The limits that it cannot hold a container to, and would drop in silence.
+    pub lacks: Vec<Limit>,
+}
+
+impl Client {
+    /// Finds a daemon, agrees on a version of its API, and removes what dead processes left behind on it.
+    ///
+    /// Without [`DockerConfig::host`] it is the variable `DOCKER_HOST`; without that, the first that answers of
+    /// `/var/run/docker.sock`, `$XDG_RUNTIME_DIR/docker.sock`, `$XDG_RUNTIME_DIR/podman/podman.sock` and
+    /// `/run/podman/podman.sock`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), saying what each address answered and how to get an engine.
+    pub async fn connect(config: &DockerConfig) -> Result<Self, Error> {
+        let mut tried = Vec::new();
+        for address in addresses(config.host.as_deref()) {
+            match Self::connect_to(&address, config.call_timeout).await {
+                Ok(client) => {
+                    reap(&client).await;
+                    return Ok(client);
+                }
+                Err(error) => tried.push(error),
+            }
+        }
+        Err(failure::no_daemon(tried))
+    }
+
+    async fn connect_to(address: &str, call_timeout: Duration) -> Result<Self, Error> {
+        let docker = open(address)
+            .map_err(|error| failure::of_call(address, "connecting to it", error))?
+            .with_timeout(NEVER);
+        let docker = limited(address, call_timeout, "asking for its version", async {
+            docker.negotiate_version().await
+        })
+        .await?;
+        let info = limited(
+            address,
+            call_timeout,
+            "asking what it can do",
+            docker.info(),
+        )
+        .await?;
+        let lacks = [
+            (Limit::Memory, info.memory_limit),
+            (Limit::Cpu, info.cpu_cfs_quota),
+            (Limit::Pids, info.pids_limit),
+        ];
+        let daemon = Daemon {
+            version: info.server_version.unwrap_or_default(),
+            api_version: docker.client_version().to_string(),
+            lacks: lacks
+                .into_iter()
+                .filter_map(|(limit, able)| (able == Some(false)).then_some(limit))
+                .collect(),
+        };
+        tracing::debug!(
+            address,
+            version = daemon.version,
+            api = daemon.api_version,
+            "connected"
+        );
+        let janitor = Janitor::start(docker.clone(), address.to_owned(), call_timeout)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                docker,
+                address: address.to_owned(),
+                call_timeout,
+                daemon,
+                owner: Owner::this_process(),
+                janitor,
+            }),
+        })
+    }
+
+    /// The address that answered, such as `unix:///var/run/docker.sock`.
+    pub fn address(&self) -> &str {
+        &self.shared.address
+    }
+
+    /// What the daemon said of itself.
+    pub fn daemon(&self) -> &Daemon {
+        &self.shared.daemon
+    }
+
+    pub(crate) fn docker(&self) -> &Docker {
+        &self.shared.docker
+    }
+
+    pub(crate) fn janitor(&self) -> &Janitor {
+        &self.shared.janitor
+    }
+
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.shared.owner
+    }
+
+    /// Makes one call within the time limit; `doing` says what it is for, such as `removing a container`.
+    pub(crate) async fn call<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, Error> {
+        limited(self.address(), self.shared.call_timeout, doing, call).await
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Client")
+            .field("address", &self.address())
+            .field("daemon", self.daemon())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) async fn limited<T>(
+    address: &str,
+    limit: Duration,
+    doing: &str,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(|error| failure::of_call(address, doing, error)),
+        Err(_) => Err(failure::no_answer(address, doing, limit)),
+    }
+}
+
+fn open(address: &str) -> Result<Docker, bollard::errors::Error> {
+    let seconds = NEVER.as_secs();
+    match address.strip_prefix("unix://") {
+        Some(path) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
+        None => Docker::connect_with_host(address),
+    }
+}
+
+/// Where a daemon may be, in the order in which they are tried.
+fn addresses(host: Option<&str>) -> Vec<String> {
+    let named = host
+        .map(str::to_owned)
+        .or_else(|| std::env::var("DOCKER_HOST").ok())
+        .filter(|host| !host.is_empty());
+    if let Some(host) = named {
+        let host = if host.starts_with('/') {
+            format!("unix://{host}")
+        } else {
+            host
+        };
+        return vec![host];
+    }
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let private = |name: &str| runtime.as_ref().map(|folder| folder.join(name));
+    [
+        Some(PathBuf::from("/var/run/docker.sock")),
+        private("docker.sock"),
+        private("podman/podman.sock"),
+        Some(PathBuf::from("/run/podman/podman.sock")),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|path| format!("unix://{}", path.display()))
+    .collect()
+}
