@@ -3,6 +3,9 @@
 //! Praxis builds it without shared libraries, so that it starts in any image, and embeds it in `praxis-exec`.
 //! It holds no policy: what it is told on its command line or over its socket, it does.
 
+#[cfg(target_os = "linux")]
+mod serve;
+
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,6 +19,8 @@ fn main() -> ExitCode {
     // A mode goes on until its work is done, and fails with a line for whoever started it.
     let outcome: Result<ExitCode, String> = match arguments.split_first() {
         Some((mode, rest)) if mode == "idle" => idle(rest),
+        #[cfg(target_os = "linux")]
+        Some((mode, rest)) if mode == "serve" => serve::run(rest),
         Some((mode, _)) => Err(format!("there is no mode `{}`", mode.display())),
         None => Err("it is started by Praxis, with a mode as its first argument".to_owned()),
     };
