@@ -108,7 +108,11 @@ impl Agent {
             .as_ref()
             .filter(|_| call.cache != Some(false) && contract.cache.enabled);
         let policy = remembering.zip(policy(contract, &arguments, &self.root, run));
-        let remembered = policy.and_then(|(cache, policy)| match tool.keys(&self.root) {
+        let program = match policy {
+            Some(_) => tool.program(engine).await?,
+            None => None,
+        };
+        let remembered = policy.and_then(|(cache, policy)| match tool.keys(&self.root, program) {
             Ok(keys) => match keys.key(&arguments) {
                 Ok(key) => Some((cache, policy, key)),
                 Err(error) => {

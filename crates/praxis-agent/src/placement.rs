@@ -64,6 +64,13 @@ impl Placement {
             return Err(missing(name, engines));
         };
         let engine = &*engines[index];
+        engine.suits(contract).map_err(|what| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("asks for engine `{name}`, which {what}"),
+            )
+            .with_help("name another engine in the contract or as `@engine=…` at the step")
+        })?;
         let isolation = engine.capabilities().isolation;
         let floor = self.floor.max(contract.isolation);
         if !native && isolation < floor {

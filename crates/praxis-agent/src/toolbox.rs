@@ -9,6 +9,7 @@ use praxis_dsl::{
     Catalog, CatalogDigest, CheckCache, ParameterKind, ToolCatalog, ToolSignature, Tree, Validation,
 };
 use praxis_exec::builtin::{self, BuiltinConfig};
+use praxis_exec::docker::DockerEngine;
 use praxis_exec::local::LocalEngine;
 use praxis_exec::{
     EffectClass, Error, ErrorKind, ExecutionEngine, Limit, NativeEngine, OutputFormat,
@@ -40,12 +41,15 @@ pub struct Tool {
     native: bool,
     /// The engine that runs it unless the step names another, once that was found.
     engine: OnceLock<usize>,
+    /// What the engine said of the program, where there is more to it than the contract's folder.
+    program: tokio::sync::OnceCell<Option<String>>,
     keys: Mutex<Option<Known>>,
 }
 
 /// The keys of a tool, and what they were made for.
 struct Known {
     version: ProgramVersion,
+    program: Option<String>,
     root: PathBuf,
     keys: Arc<CacheKeyBuilder>,
 }
@@ -73,18 +77,37 @@ impl Tool {
         &self.contract
     }
 
+    /// What tells the program from another beyond the contract's folder; asked of the engine once.
+    pub(crate) async fn program(
+        &self,
+        engine: &dyn ExecutionEngine,
+    ) -> Result<Option<&str>, Error> {
+        if self.contract.image.is_none() {
+            return Ok(None);
+        }
+        let ask = || engine.program_id(&self.contract);
+        let known = self.program.get_or_try_init(ask).await?;
+        Ok(known.as_deref())
+    }
+
     /// Makes keys that change with the contract, its program's bytes, the host variables it is given and the root it works in.
+    /// `program` is what else the engine says of the program, such as an image's id.
     ///
     /// The program of a built-in tool is this one, and what is built in and pure does not know of a root.
     ///
     /// # Errors
     ///
     /// A program that cannot be read.
-    pub(crate) fn keys(&self, root: &Path) -> Result<Arc<CacheKeyBuilder>, Error> {
+    pub(crate) fn keys(
+        &self,
+        root: &Path,
+        program: Option<&str>,
+    ) -> Result<Arc<CacheKeyBuilder>, Error> {
         let version = self.contract.program_version()?;
         let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*known
             && known.version == version
+            && known.program.as_deref() == program
             && known.root == root
         {
             return Ok(Arc::clone(&known.keys));
@@ -108,12 +131,16 @@ impl Tool {
         if !self.native || self.contract.effects.class != EffectClass::Pure {
             variables.extend_from_slice(root.as_os_str().as_encoded_bytes());
         }
+        if let Some(program) = program {
+            variables.extend_from_slice(format!("program={program}\0").as_bytes());
+        }
         let keys = CacheKeyBuilder::new(&self.contract.name)
             .contract(digest.as_bytes())
             .variables(&variables);
         let keys = Arc::new(keys);
         *known = Some(Known {
             version,
+            program: program.map(str::to_owned),
             root: root.to_owned(),
             keys: Arc::clone(&keys),
         });
@@ -122,7 +149,7 @@ impl Tool {
 }
 
 impl Toolbox {
-    /// The built-in tools and the local engine for others. `allow_network` lets `http_fetch` out.
+    /// The built-in tools, and the local and the container engine for others. `allow_network` lets `http_fetch` out.
     ///
     /// # Errors
     ///
@@ -132,7 +159,13 @@ impl Toolbox {
         config.allow_network = allow_network;
         let mut native = NativeEngine::new();
         builtin::register_all(&mut native, &config)?;
-        Self::new(native, vec![Arc::new(LocalEngine::default())])
+        Self::new(
+            native,
+            vec![
+                Arc::new(LocalEngine::default()),
+                Arc::new(DockerEngine::default()),
+            ],
+        )
     }
 
     /// The tools of a native engine, and the engines that contracts from folders may ask for.
@@ -215,6 +248,7 @@ impl Toolbox {
                 contract,
                 native,
                 engine: OnceLock::new(),
+                program: tokio::sync::OnceCell::new(),
                 keys: Mutex::new(None),
             },
         );

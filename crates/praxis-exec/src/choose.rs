@@ -46,7 +46,7 @@ pub struct Choice {
 /// Chooses the engine for a tool.
 ///
 /// An engine is safe enough if it could run the tool ([`ExecutionEngine::suits`]), keeps it as far from the machine as the
-/// contract and `floor` ask, and enforces each limit of the contract that is not in `accept`.
+/// contract and `floor` ask, in a container if it names an image, and enforces each limit of the contract that is not in `accept`.
 /// Of those the one with the least measured overhead is chosen; one without a measurement comes after those with one,
 /// less isolation before more, and the earlier candidate before the later.
 ///
@@ -59,7 +59,11 @@ pub fn choose(
     floor: Isolation,
     accept: &[Limit],
 ) -> Result<Choice, Error> {
-    let floor = floor.max(contract.isolation);
+    let mut floor = floor.max(contract.isolation);
+    if contract.image.is_some() {
+        // What was written for a container must not run on the host unasked.
+        floor = floor.max(Isolation::Container);
+    }
     let mut fit = Vec::new();
     let mut passed_over = Vec::new();
     let mut some_suits = false;

@@ -18,7 +18,7 @@ use crate::container::{Container, Spec};
 use crate::contract::units::duration_text;
 use crate::{
     BoxFuture, Capabilities, Error, ErrorKind, ExecutionEngine, Isolation, Limit, Output, Request,
-    ending,
+    ToolContract, ending,
 };
 use tokio::io::{AsyncWriteExt, Empty};
 use tokio::sync::OnceCell;
@@ -228,12 +228,48 @@ impl ExecutionEngine for DockerEngine {
         capabilities
     }
 
+    fn suits(&self, contract: &ToolContract) -> Result<(), String> {
+        match image(&self.config, contract) {
+            Some(_) => Ok(()),
+            None => Err("needs an image, and the contract has none".to_owned()),
+        }
+    }
+
+    /// The id of the image.
+    fn program_id<'a>(
+        &'a self,
+        contract: &'a ToolContract,
+    ) -> BoxFuture<'a, Result<Option<String>, Error>> {
+        Box::pin(async move {
+            let Some(image) = image(&self.config, contract) else {
+                return Ok(None);
+            };
+            let id = match self.client().await {
+                Ok(client) => client.image_id(image).await,
+                Err(error) => Err(error),
+            };
+            id.map(Some)
+                .map_err(|error| error.with_tool(&contract.name).with_engine(NAME))
+        })
+    }
+
+    /// Looks whether the daemon and the image are there.
+    fn prepare<'a>(&'a self, contract: &'a ToolContract) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move { self.program_id(contract).await.map(drop) })
+    }
+
     fn execute<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Output, Error>> {
         Box::pin(async move {
             let outcome = self.run(&request).await;
             outcome.map_err(|error| error.with_tool(&request.contract.name).with_engine(NAME))
         })
     }
+}
+
+/// The image of a tool: its own, or that of all tools.
+pub(crate) fn image<'a>(config: &'a DockerConfig, contract: &'a ToolContract) -> Option<&'a str> {
+    let image = contract.image.as_deref().or(config.image.as_deref());
+    image.map(str::trim).filter(|image| !image.is_empty())
 }
 
 /// A daemon that does not answer after the tool was started has gone away in the middle.

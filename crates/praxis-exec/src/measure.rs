@@ -15,11 +15,8 @@ use crate::{
 /// The parameter of the tool that [`measure`] calls: for how many milliseconds it does nothing.
 const PAUSE: &str = "ms";
 
-/// How long the calls last whose memory is looked at.
-const MEMORY_PAUSE: Duration = Duration::from_millis(1500);
-
-/// When in that time the memory is looked at: all have started by then.
-const MEMORY_LOOK: Duration = Duration::from_millis(1000);
+/// How long calls go on after the last of them has started, for their memory to be looked at.
+const MEMORY_LOOK: Duration = Duration::from_millis(500);
 
 /// What [`measure`] found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -87,12 +84,13 @@ pub async fn measure(
     }
     times.sort_unstable();
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let median = times[times.len() / 2];
     Ok(Measured {
         first_call_ms: milliseconds(first_call),
-        call_ms: milliseconds(times[times.len() / 2]),
+        call_ms: milliseconds(median),
         slowest_call_ms: milliseconds(times[times.len() - 1]),
         calls: times.len(),
-        memory_bytes: memory(engine, tool, at_once).await?,
+        memory_bytes: memory(engine, tool, at_once, median).await?,
     })
 }
 
@@ -114,17 +112,21 @@ async fn memory(
     engine: &Arc<dyn ExecutionEngine>,
     tool: &Arc<ToolContract>,
     at_once: usize,
+    call: Duration,
 ) -> Result<Option<u64>, Error> {
     let Some(before) = available_memory() else {
         return Ok(None);
     };
     let at_once = at_once.max(1);
+    // They may well start one after the other, and one that has ended tells nothing.
+    let start = call * at_once as u32 * 2;
+    let pause = start + 2 * MEMORY_LOOK;
     let mut together = JoinSet::new();
     for _ in 0..at_once {
         let (engine, tool) = (Arc::clone(engine), Arc::clone(tool));
-        together.spawn(async move { timed(&*engine, &tool, MEMORY_PAUSE).await });
+        together.spawn(async move { timed(&*engine, &tool, pause).await });
     }
-    tokio::time::sleep(MEMORY_LOOK).await;
+    tokio::time::sleep(start + MEMORY_LOOK).await;
     let during = available_memory();
     while let Some(ended) = together.join_next().await {
         ended.expect("a call neither panics nor is aborted")?;

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs::Permissions;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use praxis_agent::Toolbox;
+use praxis_exec::docker::{Client, DockerConfig};
 use praxis_exec::{
-    Capabilities, Error, ExecutionEngine, Limit, Measured, ToolContract, idle_function,
+    Capabilities, Error, ErrorKind, ExecutionEngine, Limit, Measured, ToolContract, idle_function,
     idle_program, measure, worker,
 };
 use serde::Serialize;
 use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
 
 use crate::arguments::Engines;
 use crate::exit::{Exit, Stop};
@@ -79,7 +82,8 @@ async fn rows(tools: &Toolbox, arguments: &Engines) -> Result<Vec<Row>, Stop> {
             format!("cannot make a folder for the tool that engines are measured with: {error}"),
         )
     })?;
-    let program = worker::install(folder.path());
+    let program = worker::install(folder.path()).and_then(|_| open_to_all(folder.path()));
+    let empty = EmptyImage::new(arguments.image.as_deref());
     let mut rows = Vec::new();
     for engine in tools.engines() {
         output::note(&format!("measuring {} …\n", engine.name()));
@@ -88,7 +92,10 @@ async fn rows(tools: &Toolbox, arguments: &Engines) -> Result<Vec<Row>, Stop> {
                 let (native, tool) = idle_function();
                 (Arc::new(native) as Arc<dyn ExecutionEngine>, Ok(tool))
             }
-            Ok(_) => (Arc::clone(engine), Ok(idle(folder.path(), arguments))),
+            Ok(()) => (
+                Arc::clone(engine),
+                idle(&**engine, folder.path(), &empty).await,
+            ),
             Err(error) => (Arc::clone(engine), Err(error.to_string())),
         };
         let found = match tool {
@@ -107,7 +114,54 @@ async fn rows(tools: &Toolbox, arguments: &Engines) -> Result<Vec<Row>, Stop> {
             missing,
         });
     }
+    empty.remove().await;
     Ok(rows)
+}
+
+/// Makes a folder readable for tools that are another user.
+fn open_to_all(folder: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt;
+    let opened = std::fs::set_permissions(folder, Permissions::from_mode(0o755));
+    opened.map_err(|source| {
+        Error::new(ErrorKind::Io, format!("{}: {source}", folder.display())).with_source(source)
+    })
+}
+
+/// The image that container engines are measured with.
+struct EmptyImage {
+    named: Option<String>,
+    made: OnceCell<(Client, String)>,
+}
+
+impl EmptyImage {
+    fn new(named: Option<&str>) -> Self {
+        Self {
+            named: named.map(str::to_owned),
+            made: OnceCell::new(),
+        }
+    }
+
+    /// The one that was named, else one without files, which is made at the first need.
+    async fn name(&self) -> Result<String, Error> {
+        if let Some(named) = &self.named {
+            return Ok(named.clone());
+        }
+        let made = self.made.get_or_try_init(|| async {
+            let client = Client::connect(&DockerConfig::default()).await?;
+            let tag = std::process::id().to_string();
+            client.make_empty_image("praxis/empty", &tag).await?;
+            Ok((client, format!("praxis/empty:{tag}")))
+        });
+        made.await.map(|(_, name)| name.clone())
+    }
+
+    async fn remove(self) {
+        if let Some((client, name)) = self.made.into_inner()
+            && let Err(error) = client.remove_image(&name).await
+        {
+            tracing::warn!("{error}");
+        }
+    }
 }
 
 async fn measured(
@@ -115,24 +169,32 @@ async fn measured(
     tool: ToolContract,
     calls: usize,
 ) -> Result<Measured, String> {
-    engine
-        .suits(&tool)
-        .map_err(|why| format!("cannot be measured: {why}"))?;
-    let told = |error: Error| match error.help() {
-        Some(help) => format!("{error}; {help}"),
-        None => error.to_string(),
-    };
     measure(engine, &Arc::new(tool), calls, AT_ONCE)
         .await
         .map_err(told)
 }
 
 /// The same program on every engine: one that does nothing, in any image.
-fn idle(folder: &Path, arguments: &Engines) -> ToolContract {
+async fn idle(
+    engine: &dyn ExecutionEngine,
+    folder: &Path,
+    empty: &EmptyImage,
+) -> Result<ToolContract, String> {
     let mut tool = idle_program(["{contract_dir}/praxis-worker", "idle"]);
     tool.dir = Some(folder.to_owned());
-    tool.image.clone_from(&arguments.image);
-    tool
+    if engine.suits(&tool).is_err() {
+        tool.image = Some(empty.name().await.map_err(told)?);
+    }
+    let unfit = |why| format!("there is no program that it could be measured with: it {why}");
+    engine.suits(&tool).map_err(unfit)?;
+    Ok(tool)
+}
+
+fn told(error: Error) -> String {
+    match error.help() {
+        Some(help) => format!("{error}; {help}"),
+        None => error.to_string(),
+    }
 }
 
 fn purpose(engine: &str) -> &'static str {

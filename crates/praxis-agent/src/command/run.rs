@@ -1,15 +1,17 @@
 //! `praxis run`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use praxis_agent::{Agent, Loaded, Toolbox, load};
 use praxis_cache::Store;
 use praxis_workflow::{
-    Elided, Error, ErrorKind, Failure, Run, RunId, RunOptions, RunReport, RunStatus, StepReport,
-    StepStatus,
+    Elided, Error, ErrorKind, Failure, Plan, PlannedCall, Run, RunId, RunOptions, RunReport,
+    RunStatus, StepReport, StepStatus,
 };
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
@@ -55,12 +57,16 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
         ..RunOptions::default()
     };
     options.jobs = arguments.jobs.unwrap_or(options.jobs);
+    let Some(session) = Session::begin(&loaded, &tools)? else {
+        return Ok(Exit::Interrupted);
+    };
     let id = RunId::generate();
     let journal = super::journal::begin(&id, arguments, &loaded, &tools, &root, &inputs, &options);
     let keeper = super::keeper::start(&id, &loaded, &tools);
     let agent = Agent::new(tools, &root);
     let remember = !arguments.no_cache;
     let exit = execute(
+        session,
         &loaded,
         agent,
         &arguments.state,
@@ -81,6 +87,7 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
 /// Runs a plan that was checked, and prints the report. `remember` says whether results are kept in
 /// the state folder and taken from there; `begin` completes the run.
 pub(super) fn execute<'a>(
+    session: Session,
     loaded: &'a Loaded,
     agent: Agent,
     state: &State,
@@ -97,11 +104,14 @@ pub(super) fn execute<'a>(
     } else {
         (agent.without_cache(), None)
     };
-    let runtime = runtime()?;
     let progress = Progress::new();
     let run = begin(Run::new(plan, Arc::new(agent)));
     let resumable = run.is_journaled();
-    let report = runtime.block_on(watched(run, &progress).execute_until(interrupted(&runtime)));
+    let Session {
+        runtime,
+        interrupted,
+    } = session;
+    let report = runtime.block_on(watched(run, &progress).execute_until(interrupted));
     drop(progress);
     // A blocking tool that was cancelled must not hold the exit.
     runtime.shutdown_background();
@@ -162,15 +172,70 @@ pub(super) fn needs(loaded: &Loaded, tools: &Toolbox) -> Result<(), Stop> {
         if let Some(tool) = tools.find(call.tool)
             && let Err(error) = tools.engine(tool, call.engine)
         {
-            let stop = Stop::from(error);
-            return Err(Stop {
-                exit: Exit::Missing,
-                message: format!("{at}: {}", stop.message),
-                help: stop.help,
-            });
+            return Err(absent(error, &call, loaded));
         }
     }
     Ok(())
+}
+
+/// What a run runs on: a runtime, and what ends it early.
+pub(super) struct Session {
+    runtime: Runtime,
+    interrupted: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Session {
+    /// Starts a runtime, and on it lets the engines make ready; `None` if that was interrupted.
+    ///
+    /// # Errors
+    ///
+    /// What a step of the plan needs is not there.
+    pub(super) fn begin(loaded: &Loaded, tools: &Toolbox) -> Result<Option<Self>, Stop> {
+        let runtime = runtime()?;
+        let mut interrupted = Box::pin(interrupted(&runtime));
+        let ready = runtime.block_on(async {
+            tokio::select! {
+                prepared = prepare(loaded, tools) => Some(prepared),
+                () = &mut interrupted => None,
+            }
+        });
+        let Some(prepared) = ready else {
+            return Ok(None);
+        };
+        prepared?;
+        Ok(Some(Self {
+            runtime,
+            interrupted,
+        }))
+    }
+}
+
+/// Lets the engines look for what they need, and start what takes time, before anything runs.
+async fn prepare(loaded: &Loaded, tools: &Toolbox) -> Result<(), Stop> {
+    let mut prepared = BTreeSet::new();
+    for call in loaded.plan.iter().flat_map(Plan::described_calls) {
+        let Some(tool) = tools.find(call.tool) else {
+            continue;
+        };
+        let engine = tools.engine(tool, call.engine)?;
+        if !prepared.insert((call.tool, engine.name())) {
+            continue;
+        }
+        if let Err(error) = engine.prepare(tool.contract()).await {
+            return Err(absent(error.with_tool(call.tool), &call, loaded));
+        }
+    }
+    Ok(())
+}
+
+/// What a step needs and is not there, with the step's line.
+fn absent(error: praxis_exec::Error, call: &PlannedCall<'_>, loaded: &Loaded) -> Stop {
+    let stop = Stop::from(error);
+    Stop {
+        exit: Exit::Missing,
+        message: format!("{}:{}: {}", loaded.path, call.line, stop.message),
+        help: stop.help,
+    }
 }
 
 pub(super) fn refusal(error: Error) -> Stop {
@@ -219,7 +284,7 @@ pub(crate) fn root(root: &Path) -> Result<PathBuf, Stop> {
 ///
 /// The signals are listened to from the call on, on a task of their own, so that they are heard
 /// even while the caller's task computes.
-pub(crate) fn interrupted(runtime: &Runtime) -> impl Future<Output = ()> + use<> {
+pub(crate) fn interrupted(runtime: &Runtime) -> impl Future<Output = ()> + Send + use<> {
     let (first, heard) = tokio::sync::oneshot::channel();
     let mut signals = {
         let _context = runtime.enter();

@@ -137,9 +137,13 @@ fn what_is_no_program_is_said() {
         .exits(3)
         .says(&["far", ":2"]);
     place
+        .run("CALL read_file a @engine=warp\n", &[])
+        .exits(3)
+        .says(&["warp", "native", ":1"]);
+    place
         .run("CALL read_file a @engine=docker\n", &[])
         .exits(3)
-        .says(&["docker", "native"]);
+        .says(&["asks for engine `docker`, which needs an image", ":1"]);
 }
 
 #[test]

@@ -199,7 +199,7 @@ mod tests {
         symlink(&outside, root.join("link")).unwrap();
         symlink(root.join("data"), root.join("near")).unwrap();
         let mut contract = ToolContract::new("t");
-        contract.dir = Some(tool.clone());
+        contract.dir = Some(tool);
         let check = |source: &str,
                      target: &str,
                      expect: Result<&[(&str, &str, bool)], ErrorKind>| {

@@ -166,8 +166,7 @@ fn mount(bind: &Bind) -> Mount {
 }
 
 fn image(config: &DockerConfig, contract: &ToolContract) -> Result<String, Error> {
-    let image = contract.image.as_deref().or(config.image.as_deref());
-    let image = image.map(str::trim).filter(|image| !image.is_empty());
+    let image = crate::docker::image(config, contract);
     image.map(str::to_owned).ok_or_else(|| {
         contract
             .invalid("the contract names no `image`, so there is nothing to make a container of")

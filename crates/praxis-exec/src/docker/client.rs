@@ -6,12 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
+use bollard::{API_DEFAULT_VERSION, Docker, body_full};
+use futures_util::StreamExt;
 
 use super::DockerConfig;
 use super::failure;
 use crate::container::{Janitor, Owner, reap};
 use crate::{Error, Limit};
+
+/// A tar archive with no files: two blocks of zeroes.
+static EMPTY_TAR: [u8; 1024] = [0; 1024];
 
 /// Bollard's own limit covers a part of a call only; [`Client::call`] holds the one that counts.
 const NEVER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -124,6 +129,49 @@ impl Client {
     /// What the daemon said of itself.
     pub fn daemon(&self) -> &Daemon {
         &self.shared.daemon
+    }
+
+    /// The id of an image, which changes when the name is given to another.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where the daemon has no such image.
+    pub async fn image_id(&self, image: &str) -> Result<String, Error> {
+        let inspected = self.docker().inspect_image(image);
+        let inspected = self.call("looking for an image", inspected).await?;
+        Ok(inspected.id.unwrap_or_else(|| image.to_owned()))
+    }
+
+    /// Makes an image of this name with nothing in it, in which a program without shared libraries still runs.
+    ///
+    /// # Errors
+    /// The daemon refuses.
+    pub async fn make_empty_image(&self, name: &str, tag: &str) -> Result<(), Error> {
+        let options = CreateImageOptionsBuilder::new()
+            .from_src("-")
+            .repo(name)
+            .tag(tag)
+            .build();
+        let archive = body_full(EMPTY_TAR[..].into());
+        let mut steps = self
+            .docker()
+            .create_image(Some(options), Some(archive), None);
+        let made = async {
+            while let Some(step) = steps.next().await {
+                step?;
+            }
+            Ok(())
+        };
+        self.call("making an empty image", made).await
+    }
+
+    /// Takes an image's name away, and the image with it if it has no other.
+    ///
+    /// # Errors
+    /// The daemon refuses, as it does while a container uses the image.
+    pub async fn remove_image(&self, image: &str) -> Result<(), Error> {
+        let no_options = None::<RemoveImageOptions>;
+        let removed = self.docker().remove_image(image, no_options, None);
+        self.call("removing an image", removed).await.map(drop)
     }
 
     pub(crate) fn docker(&self) -> &Docker {

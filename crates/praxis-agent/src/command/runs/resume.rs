@@ -68,11 +68,14 @@ pub(super) fn resume(
         tools,
     } = rebuilt;
     command::needs(&loaded, &tools)?;
+    let Some(session) = command::Session::begin(&loaded, &tools)? else {
+        return Ok(Exit::Interrupted);
+    };
     let root = command::root(&context.root)?;
     let keeper = keeper::start(run, &loaded, &tools);
     let agent = Agent::new(Arc::new(tools), &root);
     let remember = !context.no_cache;
-    let exit = command::execute(&loaded, agent, state, remember, json, |run| {
+    let exit = command::execute(session, &loaded, agent, state, remember, json, |run| {
         run.inputs(start.inputs)
             .options(start.options)
             .resume(writing, &history)
