@@ -20,15 +20,13 @@ pub const MAX_ANSWER_BYTES: usize = 1024;
 /// How many file descriptors travel with [`Order::Run`]: standard input, output and error.
 pub const STREAMS: usize = 3;
 
-/// What a worker is told.
+/// What a worker is told. To kill what it runs, and itself, the socket is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Start a tool; one at a time.
     Run(Run),
     /// Ask the processes of this call to end, by SIGTERM.
     Stop(u64),
-    /// Kill the processes of this call.
-    Kill(u64),
     /// Show that you are there.
     Ping(u64),
 }
@@ -42,7 +40,7 @@ pub struct Run {
     pub folder: OsString,
     /// The program and its arguments.
     pub words: Vec<OsString>,
-    /// All of its environment.
+    /// Its environment, on top of that of the container.
     pub variables: Vec<(OsString, OsString)>,
 }
 
@@ -176,8 +174,7 @@ impl Order {
                 }
             }
             Self::Stop(call) => frame.byte(1).u64(*call).end(),
-            Self::Kill(call) => frame.byte(2).u64(*call).end(),
-            Self::Ping(number) => frame.byte(3).u64(*number).end(),
+            Self::Ping(number) => frame.byte(2).u64(*number).end(),
         }
         frame.finish(MAX_ORDER_BYTES)
     }
@@ -202,8 +199,7 @@ impl Order {
                 })
             }
             1 => Self::Stop(fields.u64()?),
-            2 => Self::Kill(fields.u64()?),
-            3 => Self::Ping(fields.u64()?),
+            2 => Self::Ping(fields.u64()?),
             _ => return Err(Malformed("there is no such order")),
         };
         fields.finish()?;

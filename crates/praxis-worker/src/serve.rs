@@ -1,7 +1,7 @@
 //! `praxis-worker serve SOCKET UID GID [FOLDER]...`: the first process of a warm container.
 //!
 //! It dials the socket once and does what it is told there: it starts one tool at a time as the given user,
-//! with an environment and streams of its own, and answers when no process of the call is left.
+//! with streams of its own and nothing in its environment but the container's and the call's, and answers when no process of the call is left.
 //! Between the calls it empties the folders. When the socket closes it exits, and with it the container.
 
 mod launch;
@@ -137,13 +137,10 @@ impl Worker {
                         folder: !Path::new(&run.folder).is_dir(),
                     }),
                 },
-                Order::Stop(call) | Order::Kill(call) if state.running != Some(call) => Ok(()),
-                Order::Stop(_) => {
-                    signal_all(Signal::TERM);
-                    Ok(())
-                }
-                Order::Kill(_) => {
-                    signal_all(Signal::KILL);
+                Order::Stop(call) => {
+                    if state.running == Some(call) {
+                        signal_all(Signal::TERM);
+                    }
                     Ok(())
                 }
                 Order::Ping(number) => state.answer(&Answer::Pong(number)),

@@ -56,7 +56,6 @@ fn start(run: &Run, streams: [OwnedFd; STREAMS]) -> io::Result<Pid> {
     let child = Command::new(find(program, &run.variables)?)
         .arg0(program)
         .args(arguments)
-        .env_clear()
         .envs(run.variables.iter().map(|(name, value)| (name, value)))
         .current_dir(&run.folder)
         .process_group(0)
@@ -73,10 +72,12 @@ fn find(program: &OsStr, variables: &[(OsString, OsString)]) -> io::Result<PathB
     if program.as_bytes().contains(&b'/') {
         return Ok(program.into());
     }
-    let path = variables.iter().find(|(name, _)| name == "PATH");
-    let path = path.map_or(OsStr::new(DEFAULT_PATH), |(_, path)| path);
+    let given = variables.iter().find(|(name, _)| name == "PATH");
+    let path = given.map(|(_, path)| path.clone());
+    let path = path.or_else(|| std::env::var_os("PATH"));
+    let path = path.unwrap_or_else(|| DEFAULT_PATH.into());
     let mut closest = io::ErrorKind::NotFound;
-    for folder in std::env::split_paths(path).filter(|folder| folder.is_absolute()) {
+    for folder in std::env::split_paths(&path).filter(|folder| folder.is_absolute()) {
         let candidate = folder.join(program);
         match may_execute(&candidate) {
             Some(true) => return Ok(candidate),

@@ -26,7 +26,6 @@ fn order() -> impl Strategy<Value = Order> {
     prop_oneof![
         run,
         number.prop_map(Order::Stop),
-        number.prop_map(Order::Kill),
         number.prop_map(Order::Ping),
     ]
 }
