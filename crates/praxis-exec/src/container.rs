@@ -5,10 +5,11 @@ mod mounts;
 mod owner;
 mod spec;
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::container::AttachContainerResults;
-use bollard::models::ContainerState;
+use bollard::models::{ContainerState, ContainerSummary, ContainerSummaryStateEnum as Phase};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
     StartContainerOptions, WaitContainerOptionsBuilder,
@@ -18,7 +19,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use janitor::Janitor;
 pub(crate) use owner::{OWNER_LABEL, Owner};
-pub(crate) use spec::Spec;
+pub(crate) use spec::{Spec, TOOL_LABEL};
 
 use crate::docker::{Client, gone, is_answer, may_have_arrived, of_call};
 use crate::{CallId, Error, ErrorKind};
@@ -178,13 +179,7 @@ impl Drop for Container {
 ///
 /// What cannot be removed, or not even listed, is left to the next start: it must not keep tools from running.
 pub(crate) async fn reap(client: &Client) {
-    let filters = std::collections::HashMap::from([("label", vec![OWNER_LABEL])]);
-    let options = ListContainersOptionsBuilder::new()
-        .all(true)
-        .filters(&filters)
-        .build();
-    let list = client.docker().list_containers(Some(options));
-    let found = match client.call("listing containers", list).await {
+    let found = match labelled(client, OWNER_LABEL.to_owned()).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "cannot look for containers that were left behind");
@@ -200,10 +195,8 @@ pub(crate) async fn reap(client: &Client) {
             continue;
         };
         let alive = client.owner().knows_alive(owner).unwrap_or_else(|| {
-            let idle = container.state.is_some_and(|state| {
-                use bollard::models::ContainerSummaryStateEnum as State;
-                matches!(state, State::CREATED | State::EXITED | State::DEAD)
-            });
+            let idle = |phase| matches!(phase, Phase::CREATED | Phase::EXITED | Phase::DEAD);
+            let idle = container.state.is_some_and(idle);
             !idle || age(container.created) < UNKNOWN_OWNER
         });
         if !alive {
@@ -217,9 +210,22 @@ pub(crate) async fn reap(client: &Client) {
     }
 }
 
+/// The containers with a label, in whatever state.
+pub(crate) async fn labelled(
+    client: &Client,
+    label: String,
+) -> Result<Vec<ContainerSummary>, Error> {
+    let options = ListContainersOptionsBuilder::new()
+        .all(true)
+        .filters(&HashMap::from([("label", vec![label])]))
+        .build();
+    let list = client.docker().list_containers(Some(options));
+    client.call("listing containers", list).await
+}
+
 fn age(created: Option<i64>) -> Duration {
     let created = u64::try_from(created.unwrap_or(0)).unwrap_or(0);
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH + Duration::from_secs(created))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH + Duration::from_secs(created))
         .unwrap_or_default()
 }

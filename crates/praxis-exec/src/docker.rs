@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::client::limited;
-pub use self::client::{Client, Daemon};
+pub use self::client::{Client, Daemon, OwnContainer};
 pub(crate) use self::failure::{gone, is_answer, may_have_arrived, of_call};
 use crate::capture::{Head, Tail, TooLarge};
 use crate::container::{Container, Spec};
@@ -165,7 +165,8 @@ impl DockerEngine {
         let mut stderr = Tail::<Empty>::new(None, self.config.stderr_bytes);
 
         let mut streams = container.attach().await?;
-        container.start().await?;
+        let begun = container.start().await;
+        begun.map_err(|error| while_running(client, error))?;
         tracing::debug!(tool = request.contract.name, call = %request.call_id, container = container.name(), "container started");
         let end = tokio::time::timeout(timeout, async {
             let mut feed = pin!(async {

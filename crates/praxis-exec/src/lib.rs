@@ -2,7 +2,8 @@
 //!
 //! A tool is described by a [`ToolContract`]: its parameters, its effects, its limits.
 //! An [`ExecutionEngine`] runs it: [`NativeEngine`] calls a Rust function,
-//! `local::LocalEngine` (feature `local`) starts a process without a shell.
+//! `local::LocalEngine` (feature `local`) starts a process without a shell,
+//! `docker::DockerEngine` (feature `docker`) makes a container for each call.
 //! The feature `builtin` adds tools for files and text, `http` adds `http_fetch`,
 //! and `conformance` the test suite that every engine runs.
 //!
@@ -33,7 +34,7 @@
 
 #[cfg(all(any(feature = "local", feature = "docker"), unix))]
 #[cfg_attr(
-    not(feature = "local"),
+    not(any(feature = "local", test)),
     expect(
         dead_code,
         reason = "a daemon's streams are pushed, only pipes are read"

@@ -14,6 +14,9 @@ use super::owner::{OWNER_LABEL, Owner};
 use crate::docker::DockerConfig;
 use crate::{Error, ErrorKind, Request, ToolContract};
 
+/// The label that holds the name of the tool that a container was made for.
+pub(crate) const TOOL_LABEL: &str = "io.praxis.tool";
+
 /// The folder in which a program starts that does not see the workspace.
 pub(crate) const WORK_DIR: &str = "/work";
 
@@ -83,7 +86,7 @@ impl Spec {
             read_only: limits.read_only != Some(false),
             capabilities: Vec::new(),
             auto_remove: false,
-            labels: vec![("io.praxis.tool".to_owned(), contract.name.clone())],
+            labels: vec![(TOOL_LABEL.to_owned(), contract.name.clone())],
         })
     }
 
@@ -115,8 +118,15 @@ impl Spec {
 
     fn host_config(&self) -> HostConfig {
         let memory = i64::try_from(self.memory_bytes).unwrap_or(i64::MAX);
+        // Where the image has the folder, runc gives it the mode of that one; its owner can write in any case.
+        let owner = match self.user.split_once(':') {
+            Some((user, group)) if is_number(user) && is_number(group) => {
+                format!(",uid={user},gid={group}")
+            }
+            _ => String::new(),
+        };
         let scratch = self.scratch.iter().map(|(path, bytes)| {
-            let options = format!("rw,exec,nosuid,nodev,mode=1777,size={bytes}");
+            let options = format!("rw,exec,nosuid,nodev,mode=1777,size={bytes}{owner}");
             (path.clone(), options)
         });
         HostConfig {
@@ -148,6 +158,10 @@ impl Spec {
             ..HostConfig::default()
         }
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<u32>().is_ok()
 }
 
 fn mount(bind: &Bind) -> Mount {

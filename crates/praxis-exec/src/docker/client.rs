@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
 use bollard::{API_DEFAULT_VERSION, Docker, body_full};
 use futures_util::StreamExt;
 
 use super::DockerConfig;
 use super::failure;
-use crate::container::{Janitor, Owner, reap};
+use crate::container::{Janitor, OWNER_LABEL, Owner, TOOL_LABEL, labelled, reap};
 use crate::{Error, Limit};
 
 /// A tar archive with no files: two blocks of zeroes.
@@ -49,6 +50,29 @@ pub struct Daemon {
     pub api_version: String,
     /// The limits that it cannot hold a container to, and would drop in silence.
     pub lacks: Vec<Limit>,
+}
+
+/// A container that this process made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OwnContainer {
+    /// Its name on the daemon.
+    pub name: String,
+    /// The tool that it was made for.
+    pub tool: String,
+}
+
+impl From<ContainerSummary> for OwnContainer {
+    fn from(found: ContainerSummary) -> Self {
+        let name = found.names.unwrap_or_default().into_iter().next();
+        let tool = found
+            .labels
+            .and_then(|mut labels| labels.remove(TOOL_LABEL));
+        Self {
+            name: name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            tool: tool.unwrap_or_default(),
+        }
+    }
 }
 
 impl Client {
@@ -172,6 +196,31 @@ impl Client {
         let no_options = None::<RemoveImageOptions>;
         let removed = self.docker().remove_image(image, no_options, None);
         self.call("removing an image", removed).await.map(drop)
+    }
+
+    /// The containers that this process has on the daemon at the moment, in whatever state.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) where the daemon does not answer.
+    pub async fn containers(&self) -> Result<Vec<OwnContainer>, Error> {
+        let label = format!("{OWNER_LABEL}={}", self.owner().label());
+        let found = labelled(self, label).await?;
+        Ok(found.into_iter().map(OwnContainer::from).collect())
+    }
+
+    /// Whether the daemon has a container of this name or id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) where the daemon does not answer.
+    pub async fn exists(&self, container: &str) -> Result<bool, Error> {
+        let inspect = self.docker().inspect_container(container, None);
+        let found = self.call("looking for a container", async {
+            match inspect.await {
+                Err(error) if failure::is_missing(&error) => Ok(false),
+                answer => answer.map(|_| true),
+            }
+        });
+        found.await
     }
 
     pub(crate) fn docker(&self) -> &Docker {

@@ -11,10 +11,12 @@ use crate::{Error, ErrorKind};
 /// No address had a daemon that answers.
 pub(crate) fn no_daemon(tried: Vec<Error>) -> Error {
     let said: Vec<&str> = tried.iter().map(Error::message).collect();
+    let passing = tried.iter().any(Error::is_retryable);
     Error::new(
         ErrorKind::Unavailable,
         format!("there is no container engine: {}", said.join("; ")),
     )
+    .with_retryable(passing)
     .with_help(
         "start Docker or Podman (`systemctl start docker`, or `systemctl --user start podman.socket`), \
          or name its address in DOCKER_HOST, such as unix:///run/docker.sock",
@@ -65,6 +67,17 @@ pub(crate) fn of_call(address: &str, doing: &str, error: ApiError) -> Error {
 /// Whether this is the daemon's own word.
 pub(crate) fn is_answer(error: &ApiError) -> bool {
     matches!(error, ApiError::DockerResponseServerError { .. })
+}
+
+/// Whether the daemon says that what was asked about is not there.
+pub(crate) fn is_missing(error: &ApiError) -> bool {
+    matches!(
+        error,
+        ApiError::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
 }
 
 /// Whether the daemon can have got the call, and so may be doing what it asked for.

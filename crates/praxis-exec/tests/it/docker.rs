@@ -1,21 +1,32 @@
 //! The container engine, against the daemon that is there.
 
+mod cleanup;
+mod proxy;
+mod trouble;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use praxis_exec::conformance::{Behaviour, Subject, check};
 use praxis_exec::docker::{DockerConfig, DockerEngine};
-use praxis_exec::{ExecutionEngine, ToolContract};
+use praxis_exec::{
+    Error, ErrorKind, ExecutionEngine, Limits, Mount, Output, Parameter, ToolContract,
+};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The image that `cargo xtask docker up` makes: busybox and Python.
 const IMAGE: &str = "praxis/tools:local";
 
-fn engine() -> DockerEngine {
+fn config() -> DockerConfig {
     let mut config = DockerConfig::default();
     config.image = Some(IMAGE.to_owned());
-    DockerEngine::new(config)
+    config
+}
+
+fn engine() -> DockerEngine {
+    DockerEngine::new(config())
 }
 
 /// A workspace in which any user may write: a tool is nobody where Praxis is root.
@@ -23,6 +34,19 @@ fn workspace() -> TempDir {
     let folder = crate::folder();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     folder
+}
+
+fn script(text: &str) -> ToolContract {
+    ToolContract::new("t").command(["sh", "-c", text])
+}
+
+async fn run(contract: &ToolContract) -> Result<Output, Error> {
+    let root = workspace();
+    crate::call(&engine(), contract, root.path(), json!({})).await
+}
+
+async fn answer(contract: &ToolContract) -> Value {
+    run(contract).await.unwrap().value
 }
 
 struct Docker {
@@ -59,4 +83,171 @@ async fn the_docker_engine_conforms() {
         root: workspace(),
     };
     check(&subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_has_nothing_that_its_contract_does_not_give() {
+    let looks = [
+        ("id -u", "65534"),
+        ("touch /x 2>/dev/null || echo read-only", "read-only"),
+        ("pwd; touch a /tmp/b && echo written", "/work\nwritten"),
+        ("ls /sys/class/net", "lo"),
+        ("grep -vc Iface /proc/net/route || true", "0"),
+        ("grep CapBnd /proc/self/status", "CapBnd:\t0000000000000000"),
+        ("grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1"),
+        ("grep Seccomp: /proc/self/status", "Seccomp:\t2"),
+        ("ulimit -c", "0"),
+        ("ls /praxis 2>/dev/null || echo none", "none"),
+    ];
+    for (look, expect) in &looks {
+        let seen = answer(&script(look)).await;
+        assert_eq!(seen, *expect, "{look}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_is_the_contracts() {
+    let mut contract = script("env").parameter(Parameter::text("city"));
+    contract.env = vec![("FIXED".to_owned(), "a=b c".to_owned())];
+    contract.env_passthrough = vec!["CARGO_PKG_NAME".to_owned(), "CITY".to_owned()];
+    let root = workspace();
+    let arguments = json!({"city": "Ulm\nPATH=/evil"});
+    let output = crate::call(&engine(), &contract, root.path(), arguments).await;
+    let seen = output.unwrap().value;
+    let seen = seen.as_str().unwrap();
+    for line in [
+        "FIXED=a=b c",
+        "CARGO_PKG_NAME=praxis-exec",
+        "CITY=Ulm",
+        "city=Ulm",
+        "HOME=/work",
+    ] {
+        assert!(seen.lines().any(|seen| seen == line), "{line} in {seen}");
+    }
+    for name in ["CARGO_MANIFEST_DIR=", "USER=", "PRAXIS_ROOT="] {
+        assert!(
+            !seen.lines().any(|line| line.starts_with(name)),
+            "{name} in {seen}"
+        );
+    }
+}
+
+/// A tool as recorded contracts have it: a program in a folder that a mount puts elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_contract_runs_unchanged() {
+    let root = workspace();
+    let program = "import os, json\nprint(json.dumps({'greeting': 'hello ' + os.environ['NAME'], 'cwd': os.getcwd()}))";
+    crate::write(root.path(), "tools/x/main.py", program);
+    crate::write(
+        root.path(),
+        "tools/x/contract.yaml",
+        "name: x\nparams:\n  - name: name\n    type: str\n    required: \"true\"\nengine: docker\nengineSpec:\n  \
+         image: praxis/tools:local\n  command: python3 /shared/tools/x/main.py\n  mounts: {./tools: /shared/tools}\n",
+    );
+    let contract = ToolContract::load(&root.path().join("tools/x/contract.yaml")).unwrap();
+    let engine = DockerEngine::default();
+    let output = crate::call(&engine, &contract, root.path(), json!({"name": "Ada"})).await;
+    let expect = json!({"greeting": "hello Ada", "cwd": "/work"});
+    assert_eq!(output.unwrap().value, expect);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contracts_folder_and_the_root_have_places_inside() {
+    let root = workspace();
+    crate::write(
+        root.path(),
+        "tools/x/run.sh",
+        "echo \"$PRAXIS_ROOT $PRAXIS_CONTRACT_DIR $(pwd) $*\"",
+    );
+    let mut contract = ToolContract::new("x").command(["sh", "{contract_dir}/run.sh", "{root}/a"]);
+    contract.dir = Some(root.path().join("tools/x"));
+    let error = crate::call(&engine(), &contract, root.path(), json!({}))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidContract);
+    assert!(error.help().unwrap().contains("mounts"), "{error:?}");
+    let contract = contract.mount(".", "/workspace");
+    let output = crate::call(&engine(), &contract, root.path(), json!({})).await;
+    let expect = "/workspace /praxis/tool /workspace /workspace/a";
+    assert_eq!(output.unwrap().value, expect);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_is_writable_or_not_as_it_says() {
+    let root = workspace();
+    let mut contract =
+        script("touch /a/x && echo a; touch /b/x 2>/dev/null || echo no b").mount(".", "/a");
+    contract.mounts.push(contract.mounts[0].clone());
+    let mount: &mut Mount = &mut contract.mounts[1];
+    mount.target = "/b".to_owned();
+    mount.read_only = true;
+    let output = crate::call(&engine(), &contract, root.path(), json!({})).await;
+    assert_eq!(output.unwrap().value, "a\nno b");
+    assert!(root.path().join("x").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_memory_is_told_from_a_kill_and_from_an_exit_code() {
+    let hog = "python3 -c 'x = bytearray(400 << 20)'";
+    let limit = "67108864 bytes";
+    let cases = [
+        (format!("exec {hog}"), ErrorKind::OutOfMemory, limit),
+        (format!("{hog}; exit 0"), ErrorKind::OutOfMemory, limit),
+        (
+            format!("({hog} &) ; sleep 2; exit 3"),
+            ErrorKind::OutOfMemory,
+            limit,
+        ),
+        (
+            "sh -c 'kill -9 $$'; exit $?".to_owned(),
+            ErrorKind::Failed,
+            "signal 9",
+        ),
+        ("exit 137".to_owned(), ErrorKind::Failed, "code 137"),
+        ("exit 7".to_owned(), ErrorKind::Failed, "code 7"),
+    ];
+    let check = async |(text, kind, words): &(String, ErrorKind, &str)| {
+        let mut contract = script(text);
+        contract.limits.memory_bytes = Some(64 * 1024 * 1024);
+        let error = run(&contract).await.expect_err(text);
+        assert_eq!(error.kind(), *kind, "{text}: {error}");
+        assert!(error.to_string().contains(words), "{text}: {error}");
+    };
+    for case in &cases {
+        check(case).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_the_kernels() {
+    let mut contract = script(
+        "cd /sys/fs/cgroup; for f in memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes memory.max \
+         pids/pids.max pids.max cpu/cpu.cfs_quota_us cpu.max; do test -f $f && echo $f $(cat $f); done; exit 0",
+    );
+    contract.limits = Limits::default();
+    contract.limits.memory_bytes = Some(100 << 20);
+    contract.limits.pids = Some(33);
+    contract.limits.cpu = Some(0.5);
+    let seen = answer(&contract).await;
+    let seen = seen.as_str().unwrap();
+    let holds = |value: &str| seen.split_whitespace().any(|word| word == value);
+    for value in ["104857600", "33", "50000"] {
+        assert!(holds(value), "{value} in {seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn standard_error_and_the_exit_code_come_along() {
+    let output = run(&script("echo '{\"a\": 1}'; printf 'a\\033[31mred' >&2"))
+        .await
+        .unwrap();
+    assert_eq!(output.value, json!({"a": 1}));
+    assert_eq!(output.stderr, "a\\u{1b}[31mred");
+    assert_eq!(output.exit_code, Some(0));
+    let error = run(&script("echo why >&2; exit 4")).await.unwrap_err();
+    assert_eq!(error.exit_code(), Some(4));
+    assert!(
+        error.to_string().ends_with("exited with code 4: why"),
+        "{error}"
+    );
 }

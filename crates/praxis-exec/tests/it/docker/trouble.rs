@@ -1,0 +1,158 @@
+//! What is wrong with a daemon, an image or a mount is said with the way out.
+
+use std::time::Duration;
+
+use praxis_exec::docker::{Client, DockerEngine};
+use praxis_exec::{ErrorKind, ToolContract};
+use serde_json::json;
+use tokio::net::UnixListener;
+
+use super::proxy::Proxy;
+use super::{config, run, script, workspace};
+
+/// Checks the kind of an error, and that it and its way out hold all of `parts`.
+fn check(error: &praxis_exec::Error, kind: ErrorKind, parts: &[&str]) {
+    assert_eq!(error.kind(), kind, "{error}");
+    let shown = format!("{error}\n{}", error.help().unwrap_or_default());
+    for part in parts {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_image_is_named_with_the_daemon_that_lacks_it() {
+    let mut contract = script("true");
+    contract.image = Some("praxis/no-such-image:9".to_owned());
+    let error = run(&contract).await.unwrap_err();
+    let parts = [
+        "tool `t`",
+        "praxis/no-such-image:9",
+        "unix://",
+        "docker pull praxis/no-such-image:9",
+    ];
+    check(&error, ErrorKind::NotFound, &parts);
+    assert!(!error.is_retryable());
+    let none = DockerEngine::default();
+    let root = workspace();
+    let error = crate::call(&none, &script("true"), root.path(), json!({})).await;
+    check(
+        &error.unwrap_err(),
+        ErrorKind::InvalidContract,
+        &["no `image`", "image: NAME"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_program_is_named() {
+    let contract = ToolContract::new("t").command(["no-such-program"]);
+    let error = run(&contract).await.unwrap_err();
+    check(&error, ErrorKind::NotFound, &["no-such-program", "image"]);
+    let contract = ToolContract::new("t").command(["/etc/passwd"]);
+    let error = run(&contract).await.unwrap_err();
+    check(&error, ErrorKind::Denied, &["/etc/passwd", "executable"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_mount_is_refused() {
+    let cases = [
+        ("none", "/data", ErrorKind::NotFound, "`none` is not there"),
+        (
+            "/etc",
+            "/data",
+            ErrorKind::Denied,
+            "outside of the workspace root",
+        ),
+        (
+            "../..",
+            "/data",
+            ErrorKind::Denied,
+            "outside of the workspace root",
+        ),
+        (".", "/proc/x", ErrorKind::InvalidContract, "/proc"),
+        (".", "relative", ErrorKind::InvalidContract, "not absolute"),
+    ];
+    for (source, target, kind, part) in cases {
+        let error = run(&script("true").mount(source, target))
+            .await
+            .unwrap_err();
+        check(&error, kind, &[part]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_daemon_is_told_by_what_is_wrong_with_its_address() {
+    let folder = crate::folder();
+    let dead = folder.path().join("dead.sock");
+    drop(UnixListener::bind(&dead).unwrap());
+    let silent = folder.path().join("silent.sock");
+    let _silent = UnixListener::bind(&silent).unwrap();
+    let missing = folder.path().join("missing.sock");
+    let cases = [
+        (
+            format!("unix://{}", missing.display()),
+            "no socket at",
+            true,
+        ),
+        (format!("unix://{}", dead.display()), "nobody listens", true),
+        (
+            format!("unix://{}", silent.display()),
+            "no answer within 200ms",
+            true,
+        ),
+        ("tcp://127.0.0.1:1".to_owned(), "nobody listens", true),
+        (
+            "ftp://host".to_owned(),
+            "unix:///path and tcp://host:port",
+            false,
+        ),
+    ];
+    for (address, part, retryable) in cases {
+        let mut config = config();
+        config.call_timeout = Duration::from_millis(200);
+        config.host = Some(address.clone());
+        let error = Client::connect(&config).await.unwrap_err();
+        let place = address.trim_start_matches("unix://");
+        check(
+            &error,
+            ErrorKind::Unavailable,
+            &["no container engine", part, place, "DOCKER_HOST"],
+        );
+        assert_eq!(error.is_retryable(), retryable, "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_dies_in_the_middle_is_an_error_and_the_container_goes_when_it_is_back() {
+    let mut proxy = Proxy::start().await;
+    let mut config = config();
+    config.host = Some(proxy.address());
+    let engine = DockerEngine::new(config);
+    let root = workspace();
+    let mut contract = script("touch /w/running; sleep 100").mount(".", "/w");
+    contract.name = "cut-off".to_owned();
+    let running = crate::call(&engine, &contract, root.path(), json!({}));
+    let cut = async {
+        while !root.path().join("running").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        proxy.cut().await;
+    };
+    let (outcome, ()) = tokio::join!(running, cut);
+    let error = outcome.unwrap_err();
+    check(
+        &error,
+        ErrorKind::Unavailable,
+        &["went away while the tool ran", &proxy.address()],
+    );
+    let error = crate::call(&engine, &contract, root.path(), json!({})).await;
+    check(
+        &error.unwrap_err(),
+        ErrorKind::Unavailable,
+        &["no socket", "docker info"],
+    );
+
+    proxy.mend();
+    let output = crate::call(&engine, &script("echo back"), root.path(), json!({})).await;
+    assert_eq!(output.unwrap().value, "back");
+    super::cleanup::gone(engine.client().await.unwrap(), &contract.name).await;
+}
