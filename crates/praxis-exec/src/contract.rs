@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 pub use digest::{ContractDigest, ProgramVersion};
 pub use effects::{EffectClass, Effects};
@@ -25,7 +26,9 @@ pub use environment::ArgumentVariables;
 pub use folder::{ContractFolder, MAX_CONTRACT_BYTES};
 pub use parameter::{Parameter, ParameterKind};
 
-use crate::{Error, ErrorKind, Isolation, Limits};
+use crate::{Error, ErrorKind, Isolation, Limits, Schema};
+#[cfg(feature = "schema")]
+pub(crate) use bind::show;
 
 /// How many bytes the arguments of one call may take as JSON, where the contract does not say.
 pub const DEFAULT_ARGUMENT_BYTES: u64 = 1024 * 1024;
@@ -46,6 +49,9 @@ pub struct ToolContract {
     pub description: String,
     /// Its parameters, in the order in which positional arguments fill them.
     pub parameters: Vec<Parameter>,
+    /// What its arguments must be beyond the types of its parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Schema>,
     /// What it touches.
     pub effects: Effects,
     /// How its standard output is read.
@@ -89,6 +95,7 @@ impl ToolContract {
             name: name.into(),
             description: String::new(),
             parameters: Vec::new(),
+            schema: None,
             effects: Effects::default(),
             output: OutputFormat::default(),
             cache: CachePolicy::default(),
@@ -120,6 +127,19 @@ impl ToolContract {
     pub fn parameter(mut self, parameter: Parameter) -> Self {
         self.parameters.push(parameter);
         self
+    }
+
+    /// Takes the arguments that a JSON Schema of an object describes: its properties become the parameters,
+    /// the required ones first, and [`bind`](Self::bind) holds arguments to all of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidContract`] where [`Schema::new`] refuses it, or a property's name cannot be a parameter's.
+    pub fn with_schema(mut self, schema: Value) -> Result<Self, Error> {
+        let named = |error: Error| error.with_tool(&self.name);
+        let compiled = Schema::new(schema).map_err(named)?;
+        self.parameters = schema::foreign(compiled.value()).map_err(named)?;
+        self.schema = Some(compiled);
+        Ok(self)
     }
 
     /// Sets the effects.

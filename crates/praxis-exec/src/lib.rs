@@ -50,6 +50,7 @@ mod error;
 mod limits;
 mod measure;
 mod native;
+mod schema;
 
 #[cfg(all(feature = "docker", unix))]
 mod container;
@@ -78,3 +79,4 @@ pub use error::{Error, ErrorKind};
 pub use limits::{Limit, Limits};
 pub use measure::{Measured, idle_function, idle_program, measure};
 pub use native::{Invocation, NativeEngine};
+pub use schema::{MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SCHEMA_PATTERNS, Schema};

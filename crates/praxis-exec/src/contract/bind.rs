@@ -14,7 +14,7 @@ impl ToolContract {
     /// [`ErrorKind::InvalidArguments`], naming the parameter, the argument and what would be accepted:
     /// for an argument that is unknown, missing, of the wrong type, not among the choices,
     /// nested deeper than [`MAX_ARGUMENT_DEPTH`], or that together with the others takes more than
-    /// [`ToolContract::argument_bytes`] bytes as JSON.
+    /// [`ToolContract::argument_bytes`] bytes as JSON, or that the contract's JSON Schema does not accept.
     pub fn bind(&self, mut arguments: Map<String, Value>) -> Result<Map<String, Value>, Error> {
         self.check_size(&arguments)?;
         if let Some(name) = arguments
@@ -40,7 +40,12 @@ impl ToolContract {
             };
             bound.insert(parameter.name.clone(), value);
         }
-        Ok(bound)
+        match &self.schema {
+            None => Ok(bound),
+            Some(schema) => schema
+                .validate(bound)
+                .map_err(|error| error.with_tool(&self.name)),
+        }
     }
 
     fn check_size(&self, arguments: &Map<String, Value>) -> Result<(), Error> {
@@ -208,7 +213,8 @@ fn expected(kind: ParameterKind) -> &'static str {
     }
 }
 
-fn show(value: &Value) -> String {
+/// A value as JSON, cut where it is long.
+pub(crate) fn show(value: &Value) -> String {
     const SHOWN: usize = 60;
     let mut text = value.to_string();
     if text.chars().count() > SHOWN {

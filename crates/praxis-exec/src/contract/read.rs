@@ -5,9 +5,9 @@ use std::path::Path;
 use super::schema::parameters;
 use super::table::{Table, boolean, duration, scalar, size, text, words, yes_or_no};
 use super::units::{parse_bool, parse_cpu};
-use super::yaml::{self, Content, Node, invalid, to_text};
+use super::yaml::{self, Content, Node, invalid, placed, to_text};
 use super::{CachePolicy, EffectClass, Mount, OutputFormat, ToolContract};
-use crate::{Error, ErrorKind, Isolation};
+use crate::{Error, ErrorKind, Isolation, Schema};
 
 impl ToolContract {
     /// Reads a contract; `dir` is the folder of its program.
@@ -53,8 +53,12 @@ impl<'a> Reader<'a> {
         if let Some(node) = self.top.take(&["description"])? {
             self.contract.description = text(node, "description")?;
         }
-        if let Some(node) = self.top.take(&["parameters", "params"])? {
-            self.contract.parameters = parameters(node, &mut self.contract.warnings)?;
+        let spellings = ["parameters", "params", "input_schema", "inputSchema"];
+        if let Some(node) = self.top.take(&spellings)? {
+            let declared = parameters(node, &mut self.contract.warnings)?;
+            self.contract.parameters = declared.parameters;
+            let schema = declared.schema.map(Schema::new).transpose();
+            self.contract.schema = schema.map_err(|error| placed(error, node))?;
         }
         if let Some(node) = self.top.take(&["engine"])? {
             self.contract.engine = text(node, "engine")?.to_ascii_lowercase();

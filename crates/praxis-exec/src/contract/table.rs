@@ -54,6 +54,12 @@ impl<'a> Table<'a> {
         Ok(found.filter(|node| !matches!(node.value, Content::Scalar(Value::Null))))
     }
 
+    /// Takes keys that are read elsewhere.
+    pub(super) fn take_each(&mut self, keys: &[&str]) {
+        self.entries
+            .retain(|(key, _)| !keys.contains(&key.value.as_str()));
+    }
+
     pub(super) fn warn_of_rest(self, warnings: &mut Vec<String>) {
         for (key, _) in self.entries {
             let name = key.value.as_str();

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::{Spanned, budget, options};
+use serde_saphyr::{Location, Spanned, budget, options};
 
 use crate::{Error, ErrorKind};
 
@@ -54,7 +54,11 @@ pub(super) fn parse(text: &str) -> Result<Node, Error> {
 
 /// An error that points at a node.
 pub(super) fn invalid<T>(node: &Spanned<T>, message: impl Into<String>) -> Error {
-    let error = Error::new(ErrorKind::InvalidContract, message);
+    placed(Error::new(ErrorKind::InvalidContract, message), node)
+}
+
+/// The error, pointing at a node.
+pub(super) fn placed<T>(error: Error, node: &Spanned<T>) -> Error {
     match (node.referenced.line(), node.referenced.column()) {
         (0, _) => error,
         (line, column) => error.with_place(line, column),
@@ -73,6 +77,25 @@ pub(super) fn to_json(node: &Node) -> Value {
             Value::Object(entries.collect::<Map<_, _>>())
         }
     }
+}
+
+/// JSON as a node that stands nowhere; the caller has bounded its depth.
+pub(super) fn from_json(value: &Value) -> Node {
+    let content = match value {
+        Value::Array(items) => Content::List(items.iter().map(from_json).collect()),
+        Value::Object(entries) => {
+            let entries = entries
+                .iter()
+                .map(|(key, value)| (nowhere(key.clone()), from_json(value)));
+            Content::Map(entries.collect())
+        }
+        scalar => Content::Scalar(scalar.clone()),
+    };
+    nowhere(content)
+}
+
+fn nowhere<T>(value: T) -> Spanned<T> {
+    Spanned::new(value, Location::UNKNOWN, Location::UNKNOWN)
 }
 
 /// A scalar as the text that stands for it; lists and maps have none.

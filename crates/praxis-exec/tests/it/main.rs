@@ -8,6 +8,7 @@ mod contract;
 mod docker;
 mod engine;
 mod local;
+mod schema;
 
 use std::fs;
 use std::path::Path;
