@@ -80,6 +80,9 @@ pub struct ToolContract {
     pub env: Vec<(String, String)>,
     /// Names of host variables that the tool gets; see [`ToolContract::host_variables`].
     pub env_passthrough: Vec<String>,
+    /// Names of secrets that the tool gets as environment variables; see [`Secrets`](crate::Secrets).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// The folder of the contract and its program; a Rust function has none.
     #[serde(skip)]
     pub dir: Option<PathBuf>,
@@ -110,6 +113,7 @@ impl ToolContract {
             mounts: Vec::new(),
             env: Vec::new(),
             env_passthrough: Vec::new(),
+            secrets: Vec::new(),
             dir: None,
             warnings: Vec::new(),
         }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Error, ErrorKind, Limit, Limits, ToolContract};
+use crate::{Error, ErrorKind, Limit, Limits, Secrets, ToolContract};
 
 /// A boxed future, so that engines can stand behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -92,6 +93,8 @@ pub struct Request<'a> {
     pub limits: Limits,
     /// Limits that the caller does without where the engine lacks them.
     pub accept_unsupported: &'a [Limit],
+    /// Where the secrets that the contract names come from. Default: this host's, [`Secrets::of_host`].
+    pub secrets: Cow<'a, Secrets>,
 }
 
 impl<'a> Request<'a> {
@@ -108,6 +111,10 @@ impl<'a> Request<'a> {
             call_id: CallId::unique(),
             limits: contract.limits.clone(),
             accept_unsupported: &[],
+            secrets: match contract.secrets.is_empty() {
+                true => Cow::Owned(Secrets::none()),
+                false => Cow::Owned(Secrets::of_host()),
+            },
         }
     }
 
@@ -129,6 +136,13 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.limits.timeout = Some(timeout);
+        self
+    }
+
+    /// Takes secrets from here.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: &'a Secrets) -> Self {
+        self.secrets = Cow::Borrowed(secrets);
         self
     }
 

@@ -168,6 +168,22 @@ impl Error {
         self
     }
 
+    /// Rewrites every text in it; a cause that says something which is rewritten is left out.
+    pub(crate) fn map_texts(mut self, rewrite: impl Fn(&str) -> String) -> Self {
+        let details = &mut self.0;
+        details.message = rewrite(&details.message);
+        details.help = details.help.as_deref().map(&rewrite);
+        details.stderr = rewrite(&details.stderr);
+        let told = details.source.as_ref().is_some_and(|source| {
+            let said = source.to_string();
+            rewrite(&said) != said
+        });
+        if told {
+            details.source = None;
+        }
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -51,6 +51,7 @@ mod limits;
 mod measure;
 mod native;
 mod schema;
+mod secret;
 
 #[cfg(all(feature = "docker", unix))]
 mod container;
@@ -80,3 +81,4 @@ pub use limits::{Limit, Limits};
 pub use measure::{Measured, idle_function, idle_program, measure};
 pub use native::{Invocation, NativeEngine};
 pub use schema::{MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SCHEMA_PATTERNS, Schema};
+pub use secret::{SECRET_VARIABLE_PREFIX, SECRETS_FOLDER_VARIABLE, SecretVariables, Secrets};

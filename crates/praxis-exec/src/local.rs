@@ -18,7 +18,7 @@ use crate::contract::units::duration_text;
 use crate::ending;
 use crate::{
     BoxFuture, CallId, Capabilities, Error, ErrorKind, ExecutionEngine, Isolation, Limit, Output,
-    Request, ToolContract,
+    Request, SecretVariables, ToolContract,
 };
 
 const NAME: &str = "local";
@@ -85,6 +85,15 @@ impl LocalEngine {
     }
 
     async fn run(&self, request: &Request<'_>) -> Result<Output, Error> {
+        let secrets = request.secret_variables()?;
+        secrets.conceal_in(self.run_with(request, &secrets).await)
+    }
+
+    async fn run_with(
+        &self,
+        request: &Request<'_>,
+        secrets: &SecretVariables,
+    ) -> Result<Output, Error> {
         let started = Instant::now();
         self.capabilities().admit(request)?;
         let timeout = request.limits.timeout.unwrap_or(self.config.timeout);
@@ -94,7 +103,7 @@ impl LocalEngine {
             .unwrap_or(self.config.output_bytes);
         let input = serde_json::to_vec(request.arguments).expect("JSON has only text keys");
 
-        let mut process = self.start(request).await?;
+        let mut process = self.start(request, secrets).await?;
         let mut stdout = Head::new(process.child.stdout.take(), output_bytes);
         let mut stderr = Tail::new(process.child.stderr.take(), self.config.stderr_bytes);
         let stdin = process.child.stdin.take();
@@ -129,7 +138,8 @@ impl LocalEngine {
         if let Ok(Err(TooLarge)) = drained.await {
             return Err(ending::too_large(output_bytes).with_stderr(stderr.text()));
         }
-        let stderr = stderr.text();
+        // Before a line of it is cut for the message, so that no secret is cut in two.
+        let stderr = secrets.conceal(&stderr.text()).into_owned();
         if !status.success() {
             return Err(failed(status, stderr));
         }
@@ -141,7 +151,11 @@ impl LocalEngine {
         Ok(output)
     }
 
-    async fn start(&self, request: &Request<'_>) -> Result<Process, Error> {
+    async fn start(
+        &self,
+        request: &Request<'_>,
+        secrets: &SecretVariables,
+    ) -> Result<Process, Error> {
         let contract = request.contract;
         contract.check()?;
         let variables = contract.argument_variables(request.arguments)?;
@@ -157,6 +171,7 @@ impl LocalEngine {
             .env_clear()
             .envs(host)
             .envs(&variables.set)
+            .envs(secrets.expose())
             .env("PRAXIS_ROOT", request.root)
             .env("PRAXIS_CALL_ID", request.call_id.as_str())
             .env(

@@ -88,6 +88,11 @@ impl NativeEngine {
         if self.tools.contains_key(&contract.name) {
             return Err(contract.invalid("a tool of that name is registered already"));
         }
+        if let Some(secret) = contract.secrets.first() {
+            return Err(contract.invalid(format!(
+                "names the secret `{secret}`, but a Rust function gets no variables; let it take the value when it is made"
+            )));
+        }
         NAME.clone_into(&mut contract.engine);
         let name = contract.name.clone();
         let contract = Arc::new(contract);

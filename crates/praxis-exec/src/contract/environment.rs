@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::ToolContract;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, SECRET_VARIABLE_PREFIX, SECRETS_FOLDER_VARIABLE};
 
 /// The longest argument that is given as a variable; Linux refuses to start a program with one above 128 KiB.
 const MAX_VARIABLE_BYTES: usize = 64 * 1024;
@@ -61,7 +61,8 @@ pub struct ArgumentVariables {
 /// Whether the contract's variables and parameters can stand side by side.
 pub(super) fn check(contract: &ToolContract) -> Result<(), Error> {
     let fixed = contract.env.iter().map(|(name, _)| name);
-    for name in fixed.chain(&contract.env_passthrough) {
+    let named = fixed.chain(&contract.env_passthrough);
+    for name in named.chain(&contract.secrets) {
         if !is_variable(name) {
             return Err(contract.invalid(format!(
                 "{name:?} is no name of an environment variable; letters, digits and `_` make one"
@@ -71,6 +72,7 @@ pub(super) fn check(contract: &ToolContract) -> Result<(), Error> {
     if let Some((name, _)) = contract.env.iter().find(|(_, value)| value.contains('\0')) {
         return Err(contract.invalid(format!("variable `{name}` holds a NUL")));
     }
+    check_secrets(contract)?;
     for parameter in &contract.parameters {
         let name = parameter.name.as_str();
         if is_reserved(name) {
@@ -85,6 +87,41 @@ pub(super) fn check(contract: &ToolContract) -> Result<(), Error> {
                 "`{name}` is both a parameter and a fixed variable under `env`; a caller must not override it"
             )));
         }
+    }
+    Ok(())
+}
+
+/// Whether the secrets reach the tool as secrets, and by no other way.
+fn check_secrets(contract: &ToolContract) -> Result<(), Error> {
+    let supply = |name: &&String| {
+        name.starts_with(SECRET_VARIABLE_PREFIX) || *name == SECRETS_FOLDER_VARIABLE
+    };
+    if let Some(name) = contract.env_passthrough.iter().find(supply) {
+        return Err(contract
+            .invalid(format!(
+                "`env_passthrough` names {name}, which holds secrets"
+            ))
+            .with_help("name the secret itself under `secrets`"));
+    }
+    for (index, name) in contract.secrets.iter().enumerate() {
+        let other = if contract.secrets[..index].contains(name) {
+            "named twice"
+        } else if is_reserved(name) {
+            "a variable that decides how programs run"
+        } else if contract.env.iter().any(|(fixed, _)| fixed == name) {
+            "a fixed variable under `env` too"
+        } else if contract.env_passthrough.contains(name) {
+            "under `env_passthrough` too"
+        } else if contract
+            .parameters
+            .iter()
+            .any(|parameter| parameter.name.eq_ignore_ascii_case(name))
+        {
+            "a parameter too, and a caller must not override it"
+        } else {
+            continue;
+        };
+        return Err(contract.invalid(format!("secret `{name}` is {other}")));
     }
     Ok(())
 }

@@ -221,6 +221,9 @@ impl<'a> Reader<'a> {
         if let Some(node) = self.anywhere(&["env_passthrough", "envPassthrough"])? {
             self.contract.env_passthrough = words(node, "env_passthrough")?;
         }
+        if let Some(node) = self.anywhere(&["secrets"])? {
+            self.contract.secrets = words(node, "secrets")?;
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod docker;
 mod engine;
 mod local;
 mod schema;
+mod secret;
 
 use std::fs;
 use std::path::Path;
