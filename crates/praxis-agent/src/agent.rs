@@ -6,7 +6,7 @@ use std::sync::Arc;
 use praxis_cache::{FileVersions, Policy, Resource, RunId, ToolCache};
 use praxis_exec::{CallId, EffectClass, Error, Request, ToolContract};
 use praxis_workflow::{
-    BoxFuture, CacheUse, ResourcePath, StepCall, StepError, StepExecutor, StepOutput,
+    Arguments, BoxFuture, CacheUse, ResourcePath, StepCall, StepError, StepExecutor, StepOutput,
 };
 use serde_json::{Map, Value};
 
@@ -84,7 +84,7 @@ impl Agent {
     async fn step(&self, mut call: StepCall) -> Result<StepOutput, Error> {
         let tool = self.tool(&call.tool)?;
         let contract = tool.contract();
-        let arguments = contract.bind(std::mem::take(&mut call.arguments))?;
+        let arguments = contract.bind(std::mem::take(&mut call.arguments).into_map())?;
         let engine = self.tools.engine(tool, call.engine.as_deref())?;
         let run = RunId::named(call.run.as_str());
         let work = || async {
@@ -154,10 +154,10 @@ impl StepExecutor for Agent {
     }
 
     /// A total tool succeeds for all arguments that its contract accepts.
-    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
+    fn cannot_fail(&self, tool: &str, arguments: &Arguments) -> bool {
         self.tools.find(tool).is_some_and(|tool| {
             let contract = tool.contract();
-            contract.effects.total && contract.bind(arguments.clone()).is_ok()
+            contract.effects.total && contract.bind(arguments.clone().into_map()).is_ok()
         })
     }
 

@@ -5,8 +5,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use praxis_dsl::checked::{Location, Operand, Reference};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::arguments::{self, Arguments};
 use crate::effect::{EffectClass, ResourceParameter};
 use crate::error::Error;
 use crate::executor::{BoxFuture, StepCall, StepError, StepExecutor, StepOutput};
@@ -32,7 +33,7 @@ pub struct Step(u32);
 
 /// The results of the steps that a step waits for.
 #[derive(Debug, Clone, Default)]
-pub struct Inputs(Map<String, Value>);
+pub struct Inputs(Arguments);
 
 impl Inputs {
     /// The result of the step with that id; null for one that was not named.
@@ -140,6 +141,7 @@ impl Workflow {
             timeout: None,
             retries: 0,
             cache: None,
+            inputs: arguments::Inputs::new(&arguments, &mut plan.names, &Arc::default()),
             arguments,
             bind: Some(slot),
             class,

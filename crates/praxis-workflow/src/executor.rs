@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::arguments::Arguments;
 use crate::effect::ResourcePath;
 
 /// A boxed future that can move between threads.
@@ -50,7 +51,7 @@ pub trait StepExecutor: Send + Sync {
     /// Whether this call of a tool that is declared total succeeds for certain: whether the tool's
     /// contract accepts the arguments. Asked, on the scheduler's own task, only for pure steps whose
     /// result nobody uses; where it says yes, the step is not run.
-    fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
+    fn cannot_fail(&self, tool: &str, arguments: &Arguments) -> bool {
         let _ = (tool, arguments);
         false
     }
@@ -71,7 +72,7 @@ macro_rules! forward {
                 (**self).resource(argument)
             }
 
-            fn cannot_fail(&self, tool: &str, arguments: &Map<String, Value>) -> bool {
+            fn cannot_fail(&self, tool: &str, arguments: &Arguments) -> bool {
                 (**self).cannot_fail(tool, arguments)
             }
         }
@@ -104,7 +105,7 @@ pub struct StepCall {
     /// The tool's name.
     pub tool: Arc<str>,
     /// Parameter to value.
-    pub arguments: Map<String, Value>,
+    pub arguments: Arguments,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// How long this attempt may take; the scheduler drops the future after it.

@@ -29,6 +29,7 @@
 //! ```
 
 mod effect;
+mod arguments;
 mod executor;
 mod observer;
 mod retry;
@@ -46,6 +47,7 @@ mod report;
 mod builder;
 mod error;
 
+pub use arguments::Arguments;
 pub use builder::{Inputs, Step, Workflow};
 pub use cost::{CostModel, LearnedCosts, LoadError};
 pub use effect::{

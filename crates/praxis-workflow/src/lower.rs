@@ -8,6 +8,7 @@ use praxis_dsl::{
     checked::{Call, CheckedProgram, For, Location, Node, NodeKind, OnError, Operand, Parallel},
 };
 
+use crate::arguments::Inputs;
 use crate::effect::{EffectCatalog, ToolEffects};
 use crate::error::Error;
 use crate::order::{self, After, Place, Scope};
@@ -81,10 +82,18 @@ impl Plan {
 
 struct Lowering<'a> {
     effects: &'a dyn EffectCatalog,
-    known: HashMap<String, ToolEffects>,
+    known: HashMap<String, KnownTool>,
     plan: Plan,
     /// Every step's place and what it waits for, by step index.
     afters: Vec<After>,
+}
+
+/// A tool that was called already.
+struct KnownTool {
+    name: Arc<str>,
+    effects: ToolEffects,
+    /// The parameters that the last call gave.
+    parameters: Arc<[Box<str>]>,
 }
 
 impl Lowering<'_> {
@@ -235,14 +244,16 @@ impl Lowering<'_> {
     }
 
     fn call(&mut self, call: &Call, location: Location, path: &[Place]) -> Statement {
-        let effects = match self.known.get(&call.tool) {
-            Some(effects) => effects.clone(),
-            None => {
-                let effects = self.effects.effects(&call.tool).unwrap_or_default();
-                self.known.insert(call.tool.clone(), effects.clone());
-                effects
-            }
-        };
+        let tool = self.known.entry(call.tool.clone());
+        let tool = tool.or_insert_with(|| KnownTool {
+            name: call.tool.as_str().into(),
+            effects: self.effects.effects(&call.tool).unwrap_or_default(),
+            parameters: Arc::default(),
+        });
+        let names = &mut self.plan.names;
+        let inputs = Inputs::new(&call.arguments, names, &tool.parameters);
+        tool.parameters = Arc::clone(&inputs.names);
+        let (name, effects) = (Arc::clone(&tool.name), tool.effects.clone());
         let mut needs = Vec::new();
         for (_, operand) in &call.arguments {
             needs.extend(self.operand_slots(operand));
@@ -259,7 +270,7 @@ impl Lowering<'_> {
         let writes = effects.class.changes_the_world();
         self.plan.steps.push(StepSpec {
             id: call.id.as_str().into(),
-            tool: call.tool.as_str().into(),
+            tool: name,
             location,
             label: call.label.as_deref().map(Arc::from),
             agent: call.agent.as_deref().map(Arc::from),
@@ -268,6 +279,7 @@ impl Lowering<'_> {
             retries: call.options.retries.unwrap_or(0),
             cache: call.options.cache,
             arguments: call.arguments.clone(),
+            inputs,
             bind,
             class: effects.class,
             reads: effects.reads,

@@ -14,6 +14,7 @@ use praxis_dsl::{
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
+use crate::arguments::Inputs;
 use crate::effect::{EffectClass, ResourceParameter, ResourcePath};
 use crate::pass::Change;
 
@@ -131,6 +132,8 @@ pub(crate) struct StepSpec {
     pub(crate) retries: u32,
     pub(crate) cache: Option<bool>,
     pub(crate) arguments: Vec<(String, Operand)>,
+    /// Where the arguments come from when it is called.
+    pub(crate) inputs: Inputs,
     pub(crate) bind: Option<Slot>,
     pub(crate) class: EffectClass,
     pub(crate) reads: Vec<ResourceParameter>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::arguments::Arguments;
 use crate::effect::EffectClass;
 use crate::executor::{CacheUse, RunId};
 use crate::report::{Failure, RunStatus};
@@ -34,10 +35,10 @@ pub fn records() -> Vec<Record> {
         way: vec![0, 7, u32::MAX],
         line: 3,
         tool: "write_file".into(),
-        arguments: ArgumentsDigest::of(&serde_json::Map::from_iter([(
+        arguments: ArgumentsDigest::of(&Arguments::from(serde_json::Map::from_iter([(
             "path".to_owned(),
             json!("a\u{0}\u{1f600}"),
-        )])),
+        )]))),
         effects,
         writes: vec!["out/a".to_owned(), String::new()],
         started_us: 12,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::arguments::Arguments;
 use crate::effect::EffectClass;
 use crate::executor::CacheUse;
 use crate::report::{Failure, RunStatus};
@@ -136,8 +137,8 @@ pub struct Ending {
 pub struct ArgumentsDigest([u8; 16]);
 
 impl ArgumentsDigest {
-    pub(crate) fn of(arguments: &Map<String, Value>) -> Self {
-        let text = serde_json::to_vec(arguments).expect("a map with text keys is JSON");
+    pub(crate) fn of(arguments: &Arguments) -> Self {
+        let text = serde_json::to_vec(arguments).expect("an object is JSON");
         let mut digest = [0; 16];
         digest.copy_from_slice(&blake3::hash(&text).as_bytes()[..16]);
         Self(digest)

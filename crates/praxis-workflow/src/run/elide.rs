@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
+use crate::arguments::Arguments;
 use crate::executor::CacheUse;
 use crate::observer::RunEvent;
 use crate::plan::{StepIndex, Twin};
@@ -78,12 +77,7 @@ impl Driver<'_> {
     }
 
     /// Whether the step need not run, its result being of no use and its success certain.
-    pub(super) fn is_needless(
-        &self,
-        key: Key,
-        step: StepIndex,
-        arguments: &Map<String, Value>,
-    ) -> bool {
+    pub(super) fn is_needless(&self, key: Key, step: StepIndex, arguments: &Arguments) -> bool {
         let spec = self.plan.step(step);
         if !spec.unused || !self.options.optimize {
             return false;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use praxis_dsl::checked::Location;
-use serde_json::Map;
 
+use crate::arguments::{Arguments, Given};
 use crate::executor::{CacheUse, StepCall, StepError};
 use crate::observer::RunEvent;
-use crate::plan::{StatementKind, StepIndex};
+use crate::plan::{StatementKind, StepIndex, StepSpec};
 use crate::report::{Failure, StepStatus};
 
 use super::Driver;
@@ -51,19 +51,13 @@ impl Driver<'_> {
     /// Starts a step; gives whether it was done at once.
     fn start(&mut self, key: Key, scope: Key, index: StepIndex) -> bool {
         let step = self.plan.step(index);
-        let mut arguments = Map::new();
-        for (name, operand) in &step.arguments {
-            match self.resolve(scope, operand) {
-                Ok(value) => {
-                    arguments.insert(name.clone(), value);
-                }
-                Err(message) => {
-                    let message = format!("argument `{name}`: {message}");
-                    self.fail(key, evaluation(message, step.location));
-                    return false;
-                }
+        let arguments = match self.arguments(scope, step) {
+            Ok(arguments) => arguments,
+            Err(message) => {
+                self.fail(key, evaluation(message, step.location));
+                return false;
             }
-        }
+        };
         if self.is_needless(key, index, &arguments) {
             self.leave_out(key, index);
             return false;
@@ -109,6 +103,26 @@ impl Driver<'_> {
         self.next_turn();
         self.take(key, end);
         true
+    }
+
+    fn arguments(&self, scope: Key, step: &StepSpec) -> Result<Arguments, String> {
+        let worked = |argument: usize| {
+            let (name, operand) = &step.arguments[argument];
+            let value = self.resolve(scope, operand);
+            value.map_err(|message| format!("argument `{name}`: {message}"))
+        };
+        let mut arguments = Arguments::named(&step.inputs.names);
+        for given in &step.inputs.given {
+            let value = match given {
+                Given::Literal(value) => Some(Arc::clone(value)),
+                Given::Name(slot) => self.value(scope, *slot).cloned(),
+                Given::Worked(argument) => worked(*argument as usize).ok().map(Arc::new),
+            };
+            // Of several that cannot be worked out, the first in the program is told.
+            let failed = || (0..step.arguments.len()).find_map(|argument| worked(argument).err());
+            arguments.push(value.ok_or_else(|| failed().unwrap_or_default())?);
+        }
+        Ok(arguments)
     }
 
     /// Notes what a discarded step has computed: one before it may have got that from the cache, and

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use praxis_workflow::{
-    BoxFuture, CacheUse, StepCall, StepError, StepExecutor, StepOutput, ToolEffects,
+    Arguments, BoxFuture, CacheUse, StepCall, StepError, StepExecutor, StepOutput, ToolEffects,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 /// What the tools of [`World`] declare.
@@ -210,7 +210,7 @@ impl StepExecutor for World {
         })
     }
 
-    fn cannot_fail(&self, _tool: &str, arguments: &Map<String, Value>) -> bool {
+    fn cannot_fail(&self, _tool: &str, arguments: &Arguments) -> bool {
         !arguments.contains_key("fail")
     }
 }
