@@ -134,6 +134,7 @@ impl Workflow {
         plan.steps.push(StepSpec {
             id: Arc::clone(&id),
             tool: Arc::clone(&id),
+            tool_number: index,
             location,
             label: None,
             agent: None,
@@ -163,6 +164,7 @@ impl Workflow {
             height: 0,
             behind: 0,
         });
+        plan.tools += 1;
         self.functions.insert(id, function);
         Step(index)
     }

@@ -153,7 +153,10 @@ pub enum CacheUse {
 
 /// Why a step failed.
 #[derive(Debug, Clone)]
-pub struct StepError {
+pub struct StepError(Box<Reason>);
+
+#[derive(Debug, Clone)]
+struct Reason {
     engine: Option<Arc<str>>,
     kind: Arc<str>,
     message: String,
@@ -165,66 +168,67 @@ impl StepError {
     /// A failure that another attempt would not mend. `kind` is a short stable word
     /// (`timeout`, `not_found`), the message names the thing and the way out.
     pub fn new(kind: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Reason {
             engine: None,
             kind: kind.into(),
             message: message.into(),
             retryable: false,
             source: None,
-        }
+        }))
     }
 
     /// Marks it as one that another attempt may mend.
     #[must_use]
     pub fn retryable(mut self, retryable: bool) -> Self {
-        self.retryable = retryable;
+        self.0.retryable = retryable;
         self
     }
 
     /// Names the engine that ran the step.
     #[must_use]
     pub fn on_engine(mut self, engine: impl Into<Arc<str>>) -> Self {
-        self.engine = Some(engine.into());
+        self.0.engine = Some(engine.into());
         self
     }
 
     /// Keeps the error underneath.
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+        self.0.source = Some(Arc::new(source));
         self
     }
 
     /// The engine that ran the step, if one did.
     pub fn engine(&self) -> Option<&Arc<str>> {
-        self.engine.as_ref()
+        self.0.engine.as_ref()
     }
 
     /// The short stable word for the kind of failure.
     pub fn kind(&self) -> &str {
-        &self.kind
+        &self.0.kind
     }
 
     /// What happened, in words.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// Whether another attempt may mend it.
     pub fn is_retryable(&self) -> bool {
-        self.retryable
+        self.0.retryable
     }
 }
 
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
 impl StdError for StepError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
+        self.0
+            .source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
     }

@@ -45,8 +45,12 @@ pub fn lower(program: &CheckedProgram, effects: &dyn EffectCatalog) -> Result<Pl
     let root = lowering.reserve();
     lowering.block(root, &program.body, &[]);
     let Lowering {
-        mut plan, afters, ..
+        mut plan,
+        known,
+        afters,
+        ..
     } = lowering;
+    plan.tools = known.len();
 
     let mut issues = Vec::new();
     if afters.iter().any(|after| !after.ids.is_empty()) {
@@ -74,6 +78,7 @@ impl Plan {
             inputs: Vec::new(),
             names: Names::default(),
             steps: Vec::new(),
+            tools: 0,
             blocks: Vec::new(),
             changes: Vec::new(),
         }
@@ -91,6 +96,7 @@ struct Lowering<'a> {
 /// A tool that was called already.
 struct KnownTool {
     name: Arc<str>,
+    number: u32,
     effects: ToolEffects,
     /// The parameters that the last call gave.
     parameters: Arc<[Box<str>]>,
@@ -244,16 +250,18 @@ impl Lowering<'_> {
     }
 
     fn call(&mut self, call: &Call, location: Location, path: &[Place]) -> Statement {
+        let number = self.known.len() as u32;
         let tool = self.known.entry(call.tool.clone());
         let tool = tool.or_insert_with(|| KnownTool {
             name: call.tool.as_str().into(),
+            number,
             effects: self.effects.effects(&call.tool).unwrap_or_default(),
             parameters: Arc::default(),
         });
         let names = &mut self.plan.names;
         let inputs = Inputs::new(&call.arguments, names, &tool.parameters);
         tool.parameters = Arc::clone(&inputs.names);
-        let (name, effects) = (Arc::clone(&tool.name), tool.effects.clone());
+        let (name, number, effects) = (Arc::clone(&tool.name), tool.number, tool.effects.clone());
         let mut needs = Vec::new();
         for (_, operand) in &call.arguments {
             needs.extend(self.operand_slots(operand));
@@ -271,6 +279,7 @@ impl Lowering<'_> {
         self.plan.steps.push(StepSpec {
             id: call.id.as_str().into(),
             tool: name,
+            tool_number: number,
             location,
             label: call.label.as_deref().map(Arc::from),
             agent: call.agent.as_deref().map(Arc::from),

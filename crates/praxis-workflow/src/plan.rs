@@ -32,6 +32,8 @@ pub struct Plan {
     pub(crate) inputs: Vec<PlanInput>,
     pub(crate) names: Names,
     pub(crate) steps: Vec<StepSpec>,
+    /// How many tools they call.
+    pub(crate) tools: usize,
     pub(crate) blocks: Vec<Block>,
     /// What the passes noted, pass by pass.
     pub(crate) changes: Vec<Change>,
@@ -124,6 +126,8 @@ impl Names {
 pub(crate) struct StepSpec {
     pub(crate) id: Arc<str>,
     pub(crate) tool: Arc<str>,
+    /// The tool's number among those of the plan.
+    pub(crate) tool_number: u32,
     pub(crate) location: Location,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) agent: Option<Arc<str>>,

@@ -15,6 +15,8 @@ mod elide;
 mod size;
 mod steps;
 mod task;
+mod attempts;
+mod habit;
 mod flow;
 mod finish;
 mod journaling;
@@ -210,7 +212,11 @@ impl<'a> Run<'a> {
             .as_ref()
             .map_or((0, 0), |past| (past.elapsed_us, past.turn));
         let now = Instant::now();
-        let tasks = Tasks::new(Arc::clone(&self.executor), self.options.backoff);
+        let tasks = Tasks::new(
+            Arc::clone(&self.executor),
+            self.options.backoff,
+            self.plan.tools,
+        );
         let driver = Driver {
             plan: self.plan,
             executor: self.executor,
@@ -365,7 +371,10 @@ impl Driver<'_> {
                 Poll::Pending => self.tasks.poll_next(context).map(Some).map(Ok),
             });
             match woken.await {
-                Ok(None) => rest().await,
+                Ok(None) => {
+                    rest().await;
+                    self.now = Instant::now();
+                }
                 Ok(Some((running, end))) => self.ended(running, end),
                 Err(end) => self.end = Some(end),
             }

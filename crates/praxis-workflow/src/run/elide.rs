@@ -62,9 +62,9 @@ impl Driver<'_> {
         }
         if let Some(row) = self.entry(key).and_then(|entry| entry.row) {
             let row = &mut self.rows[row as usize];
-            row.value = Arc::downgrade(&value);
             row.cache = cache;
-            row.engine = engine;
+            row.details().value = Arc::downgrade(&value);
+            row.details().engine = engine;
             row.attempts = attempts;
         }
         let with = self.plan.step(twin.step).id.to_string();
@@ -112,7 +112,7 @@ impl Driver<'_> {
         if let Some(row) = self.entry(key).and_then(|entry| entry.row) {
             let row = &mut self.rows[row as usize];
             row.status = Some(StepStatus::Succeeded);
-            row.elided = Some(elided);
+            row.details().elided = Some(elided);
             cached = row.cache == CacheUse::Hit;
         }
         self.observer.event(&RunEvent::StepFinished {

@@ -13,18 +13,11 @@ use crate::report::{
 };
 
 use super::Driver;
-use super::open::extended;
-use super::state::{End, EntryState, Key, Members, Row, ScopeKind};
+use super::state::{End, EntryState, Key, Members, Row, ScopeKind, Way};
 
 impl<'a> Driver<'a> {
     /// Rows for the calls of a block, from a position on, that never ran.
-    pub(super) fn skip_block(
-        &mut self,
-        block: BlockId,
-        from: u32,
-        path: &Arc<[u32]>,
-        suffix: &Arc<str>,
-    ) {
+    pub(super) fn skip_block(&mut self, block: BlockId, from: u32, way: &Arc<Way>) {
         let plan = self.plan;
         for (position, statement) in plan
             .block(block)
@@ -33,24 +26,18 @@ impl<'a> Driver<'a> {
             .enumerate()
             .skip(from as usize)
         {
-            self.skip_statement(statement, position as u32, path, suffix);
+            self.skip_statement(statement, position as u32, way);
         }
     }
 
-    fn skip_statement(
-        &mut self,
-        statement: &Statement,
-        position: u32,
-        path: &Arc<[u32]>,
-        suffix: &Arc<str>,
-    ) {
+    fn skip_statement(&mut self, statement: &Statement, position: u32, way: &Arc<Way>) {
         if let StatementKind::Call(index) = statement.kind {
-            let mut row = Row::new(index, path, position, suffix);
+            let mut row = Row::new(index, way, position);
             row.status = Some(StepStatus::Skipped);
             self.rows.push(row);
         }
         for (index, block) in statement.kind.blocks().into_iter().enumerate() {
-            self.skip_block(block, 0, &extended(path, &[position, index as u32]), suffix);
+            self.skip_block(block, 0, &way.below(&[position, index as u32]));
         }
     }
 
@@ -58,20 +45,15 @@ impl<'a> Driver<'a> {
         let Some(around) = self.scope(scope) else {
             return;
         };
-        let (path, suffix) = (Arc::clone(&around.path), Arc::clone(&around.suffix));
+        let way = Arc::clone(&around.way);
         match &around.kind {
             ScopeKind::Block(block) => {
                 let statement = &self.plan.block(*block).statements[position as usize];
-                self.skip_statement(statement, position, &path, &suffix);
+                self.skip_statement(statement, position, &way);
             }
             ScopeKind::Group(group) => {
                 if let Members::Children(blocks) = group.members {
-                    self.skip_block(
-                        blocks[position as usize],
-                        0,
-                        &extended(&path, &[position]),
-                        &suffix,
-                    );
+                    self.skip_block(blocks[position as usize], 0, &way.below(&[position]));
                 }
             }
         }
@@ -109,19 +91,15 @@ impl<'a> Driver<'a> {
         if !around.ordered() {
             return;
         }
-        let (path, suffix, kind) = (
-            Arc::clone(&around.path),
-            Arc::clone(&around.suffix),
-            &around.kind,
-        );
-        let block = if let ScopeKind::Block(block) = kind {
+        let way = Arc::clone(&around.way);
+        let block = if let ScopeKind::Block(block) = &around.kind {
             Some(*block)
         } else {
             None
         };
         let first_row = around.first_row;
         for row in &mut self.rows[first_row..] {
-            let own: &[u32] = &row.path;
+            let (own, path) = (&row.scope.path[..], &way.path[..]);
             let step = match own.len() {
                 depth if depth == path.len() => row.position,
                 depth if depth > path.len() => own[path.len()],
@@ -132,7 +110,7 @@ impl<'a> Driver<'a> {
             }
         }
         if let Some(block) = block {
-            self.skip_block(block, position + 1, &path, &suffix);
+            self.skip_block(block, position + 1, &way);
         }
     }
 
@@ -164,7 +142,12 @@ impl<'a> Driver<'a> {
     pub(super) fn report(&mut self) -> RunReport {
         let makespan = self.started.elapsed();
         let mut rows = std::mem::take(&mut self.rows);
-        rows.sort_by(|a, b| a.way().cmp(b.way()));
+        rows.sort_by(|one, other| {
+            if Arc::ptr_eq(&one.scope, &other.scope) {
+                return one.position.cmp(&other.position);
+            }
+            one.way().cmp(other.way())
+        });
         first_in_order_computes(&mut rows);
         rows.retain(|row| !row.hidden);
         let counted =
@@ -211,25 +194,22 @@ impl<'a> Driver<'a> {
     }
 
     fn step_report(&self, row: Row) -> StepReport {
+        let more = row.more.map(|more| *more).unwrap_or_default();
         let step = self.plan.step(row.step);
         StepReport {
-            id: if row.suffix.is_empty() {
-                Arc::clone(&step.id)
-            } else {
-                Arc::from([&*step.id, &*row.suffix].concat())
-            },
+            id: row.scope.id(&step.id).into_owned(),
             line: step.location.line,
             tool: Arc::clone(&step.tool),
             status: row.status.unwrap_or(StepStatus::Skipped),
             agent: step.agent.clone(),
             attempts: row.attempts,
-            error: row.error,
+            error: more.error,
             timing: StepTiming {
                 started_ms: row.started.map(milliseconds),
                 duration_ms: milliseconds(row.duration),
                 cached: row.cache == CacheUse::Hit,
-                engine: row.engine,
-                elided: row.elided,
+                engine: more.engine,
+                elided: more.elided,
             },
         }
     }
@@ -238,21 +218,25 @@ impl<'a> Driver<'a> {
 /// Of the steps that share a result of this run, the first in program order counts as the one that
 /// computed it, as it would have been one by one; the others remembered.
 fn first_in_order_computes(rows: &mut [Row]) {
-    let mut computed: FxHashMap<*const Value, Option<Option<Arc<str>>>> = FxHashMap::default();
+    let mut computed: FxHashMap<Option<*const Value>, Option<Option<Arc<str>>>> =
+        FxHashMap::default();
+    let address = |row: &Row| row.more.as_ref().map(|more| more.value.as_ptr());
     for row in rows.iter().filter(|row| row.cache == CacheUse::Miss) {
-        computed.insert(row.value.as_ptr(), Some(row.engine.clone()));
+        computed.insert(address(row), Some(row.engine().cloned()));
     }
     for row in rows
         .iter_mut()
         .filter(|row| !row.hidden && row.cache != CacheUse::Bypassed)
     {
-        let Some(first) = computed.get_mut(&row.value.as_ptr()) else {
+        let Some(first) = computed.get_mut(&address(row)) else {
             continue;
         };
-        (row.cache, row.engine) = match first.take() {
+        let (cache, engine) = match first.take() {
             Some(engine) => (CacheUse::Miss, engine),
             None => (CacheUse::Hit, None),
         };
+        row.cache = cache;
+        row.set_engine(engine);
     }
 }
 

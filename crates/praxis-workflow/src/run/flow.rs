@@ -9,7 +9,6 @@ use crate::plan::{Slot, Statement, StatementKind};
 use crate::report::Failure;
 
 use super::Driver;
-use super::open::extended;
 use super::state::{Bindings, End, EntryState, Group, Key, Members, Name, Scope, ScopeKind, Todo};
 
 /// What becomes of the rows of entries that are killed.
@@ -351,11 +350,8 @@ impl<'a> Driver<'a> {
             (Some(failure), None) => self.fail(entry_key, failure),
             (None, trying) => {
                 if let (Some((handler, _)), Some(parent)) = (trying, self.scope(parent_key)) {
-                    let (path, suffix) = (
-                        extended(&parent.path, &[position, 1]),
-                        Arc::clone(&parent.suffix),
-                    );
-                    self.skip_block(handler, 0, &path, &suffix);
+                    let way = parent.way.below(&[position, 1]);
+                    self.skip_block(handler, 0, &way);
                 }
                 self.hand_on(parent_key, statement, &mut scope, reach);
                 self.complete(entry_key);

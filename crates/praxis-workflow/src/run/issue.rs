@@ -12,7 +12,9 @@ use crate::effect::{EffectClass, ResourcePath, WriteIndex};
 use crate::plan::{AfterRef, Slot, Statement, StatementKind, Writers};
 
 use super::Driver;
-use super::state::{Bindings, Entry, EntryState, Key, Members, Name, Row, Scope, ScopeKind, Todo};
+use super::state::{
+    Bindings, Entry, EntryState, Key, Members, Name, Row, Scope, ScopeKind, Todo, Way,
+};
 
 /// After this many blocks that might have written, a reading step waits for everything instead.
 const MOST_ASKED: u32 = 32;
@@ -22,8 +24,7 @@ pub(super) struct Opening<'a> {
     pub(super) kind: ScopeKind<'a>,
     pub(super) total: usize,
     pub(super) parent: Option<(Key, Key, u32)>,
-    pub(super) path: Arc<[u32]>,
-    pub(super) suffix: Arc<str>,
+    pub(super) way: Arc<Way>,
     pub(super) height: u32,
     pub(super) reach: Duration,
     pub(super) names: Bindings,
@@ -35,8 +36,7 @@ impl<'a> Driver<'a> {
             kind: ScopeKind::Block(0),
             total: self.plan.block(0).statements.len(),
             parent: None,
-            path: Arc::from([]),
-            suffix: Arc::from(""),
+            way: Arc::default(),
             height: 0,
             reach: Duration::ZERO,
             names,
@@ -57,8 +57,7 @@ impl<'a> Driver<'a> {
             place,
             kind: opening.kind,
             parent: opening.parent,
-            path: opening.path,
-            suffix: opening.suffix,
+            way: opening.way,
             height: opening.height,
             total: opening.total as u32,
             next: 0,
@@ -184,8 +183,7 @@ impl<'a> Driver<'a> {
             }
             let row = self.rows.len() as u32;
             let scope = self.scope(scope_key).expect("its entry was just made");
-            self.rows
-                .push(Row::new(index, &scope.path, position, &scope.suffix));
+            self.rows.push(Row::new(index, &scope.way, position));
             if let Some(entry) = self.entry_mut(key) {
                 entry.row = Some(row);
             }

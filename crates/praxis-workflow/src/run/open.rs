@@ -122,8 +122,8 @@ impl<'a> Driver<'a> {
             if index == chosen {
                 self.open_block(key, block, &way, Bindings::default());
             } else if let Some(scope) = self.scope(scope) {
-                let (path, suffix) = (extended(&scope.path, &way), Arc::clone(&scope.suffix));
-                self.skip_block(block, 0, &path, &suffix);
+                let way = scope.way.below(&way);
+                self.skip_block(block, 0, &way);
             }
         }
     }
@@ -148,11 +148,8 @@ impl<'a> Driver<'a> {
             && let Some(entry) = self.entry(key)
             && let Some(around) = self.scope(scope)
         {
-            let (path, suffix) = (
-                extended(&around.path, &[entry.position, 0]),
-                Arc::clone(&around.suffix),
-            );
-            self.skip_block(each.body, 0, &path, &suffix);
+            let way = around.way.below(&[entry.position, 0]);
+            self.skip_block(each.body, 0, &way);
         }
         let group = Group {
             members: Members::Rounds { each, items },
@@ -194,8 +191,7 @@ impl<'a> Driver<'a> {
             kind: ScopeKind::Group(group),
             total,
             parent: Some((scope_key, key, position)),
-            path: extended(&scope.path, &[position]),
-            suffix: Arc::clone(&scope.suffix),
+            way: scope.way.below(&[position]),
             height: self.height_behind(scope_key, position),
             reach,
             names: Bindings::default(),
@@ -214,23 +210,19 @@ impl<'a> Driver<'a> {
             return;
         };
         let mut names = Bindings::default();
-        let (block, suffix) = match &group.members {
-            Members::Children(blocks) => (blocks[position as usize], Arc::clone(&scope.suffix)),
+        let (block, way) = match &group.members {
+            Members::Children(blocks) => (blocks[position as usize], scope.way.below(&[position])),
             Members::Rounds { each, items } => {
                 let item = Arc::new(items.all()[position as usize].clone());
                 names.insert(each.variable, Name::Value(item));
-                (
-                    each.body,
-                    Arc::from(format!("{}[{position}]", scope.suffix)),
-                )
+                (each.body, scope.way.round(position))
             }
         };
         let opening = Opening {
             kind: ScopeKind::Block(block),
             total: self.plan.block(block).statements.len(),
             parent: Some((scope_key, key, position)),
-            path: extended(&scope.path, &[position]),
-            suffix,
+            way,
             height: scope.height,
             reach,
             names,
@@ -256,8 +248,7 @@ impl<'a> Driver<'a> {
             kind: ScopeKind::Block(block),
             total: self.plan.block(block).statements.len(),
             parent: Some((scope_key, key, position)),
-            path: extended(&scope.path, way),
-            suffix: Arc::clone(&scope.suffix),
+            way: scope.way.below(way),
             height: self.height_behind(scope_key, position),
             reach,
             names,
@@ -277,10 +268,6 @@ impl<'a> Driver<'a> {
             entry.child = Some(child);
         }
     }
-}
-
-pub(super) fn extended(path: &[u32], more: &[u32]) -> Arc<[u32]> {
-    path.iter().chain(more).copied().collect()
 }
 
 pub(super) fn evaluation(message: String, location: Location) -> Failure {

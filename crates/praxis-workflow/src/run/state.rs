@@ -1,5 +1,6 @@
 //! What the driver knows: scopes, the entries in them, and the rows of the report.
 
+use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use smallvec::SmallVec;
 
 use crate::effect::WriteIndex;
-use crate::executor::CacheUse;
+use crate::executor::{CacheUse, StepOutput};
 use crate::plan::{BlockId, Loop, Slot, Statement, StepIndex};
 use crate::report::{Elided, Failure, StepStatus};
 
@@ -108,6 +109,40 @@ pub(super) enum Name {
     Pending(SmallVec<[Key; 2]>),
 }
 
+/// The way to a scope from the program.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    /// Positions, for the report's order.
+    pub(super) path: SmallVec<[u32; 4]>,
+    /// What stands behind the ids of its steps: the numbers of the rounds.
+    suffix: Option<Arc<str>>,
+}
+
+impl Way {
+    pub(super) fn below(&self, more: &[u32]) -> Arc<Self> {
+        Arc::new(Self {
+            path: self.path.iter().chain(more).copied().collect(),
+            suffix: self.suffix.clone(),
+        })
+    }
+
+    pub(super) fn round(&self, position: u32) -> Arc<Self> {
+        let around = self.suffix.as_deref().unwrap_or_default();
+        Arc::new(Self {
+            path: self.path.iter().copied().chain([position]).collect(),
+            suffix: Some(format!("{around}[{position}]").into()),
+        })
+    }
+
+    /// The id that the step has here.
+    pub(super) fn id<'a>(&self, step: &'a Arc<str>) -> Cow<'a, Arc<str>> {
+        match &self.suffix {
+            Some(suffix) => Cow::Owned(Arc::from([&**step, &**suffix].concat())),
+            None => Cow::Borrowed(step),
+        }
+    }
+}
+
 /// A block that runs, or the children of a `PARALLEL`, or the rounds of a `FOR`.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
@@ -115,10 +150,7 @@ pub(super) struct Scope<'a> {
     pub(super) kind: ScopeKind<'a>,
     /// The scope around it, the entry there, and that entry's position.
     pub(super) parent: Option<(Key, Key, u32)>,
-    /// The way to it from the program, for the report's order.
-    pub(super) path: Arc<[u32]>,
-    /// What stands behind the ids of its steps: the numbers of the rounds.
-    pub(super) suffix: Arc<str>,
+    pub(super) way: Arc<Way>,
     /// The position of the program's own statement that it stands in.
     pub(super) place: u32,
     /// The length of the way behind the statement that it belongs to.
@@ -296,16 +328,22 @@ impl PartialOrd for Ready {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) step: StepIndex,
-    pub(super) path: Arc<[u32]>,
     pub(super) position: u32,
-    pub(super) suffix: Arc<str>,
+    /// The way to its scope.
+    pub(super) scope: Arc<Way>,
     pub(super) status: Option<StepStatus>,
     /// A round that an earlier round's failure kept from being; one by one it would not have begun.
     pub(super) hidden: bool,
+    pub(super) cache: CacheUse,
     pub(super) attempts: u32,
     pub(super) started: Option<Duration>,
     pub(super) duration: Duration,
-    pub(super) cache: CacheUse,
+    pub(super) more: Option<Box<RowDetails>>,
+}
+
+/// What most rows do not have.
+#[derive(Debug, Default)]
+pub(super) struct RowDetails {
     /// The result, to tell which rows share one remembered value.
     pub(super) value: Weak<Value>,
     pub(super) engine: Option<Arc<str>>,
@@ -314,28 +352,42 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(
-        step: StepIndex,
-        path: &Arc<[u32]>,
-        position: u32,
-        suffix: &Arc<str>,
-    ) -> Self {
+    pub(super) fn new(step: StepIndex, scope: &Arc<Way>, position: u32) -> Self {
         Self {
             step,
-            path: Arc::clone(path),
             position,
-            suffix: Arc::clone(suffix),
+            scope: Arc::clone(scope),
             status: None,
             hidden: false,
+            cache: CacheUse::Bypassed,
             attempts: 0,
             started: None,
             duration: Duration::ZERO,
-            cache: CacheUse::Bypassed,
-            value: Weak::new(),
-            engine: None,
-            error: None,
-            elided: None,
+            more: None,
         }
+    }
+
+    pub(super) fn details(&mut self) -> &mut RowDetails {
+        self.more.get_or_insert_default()
+    }
+
+    pub(super) fn engine(&self) -> Option<&Arc<str>> {
+        self.more.as_ref()?.engine.as_ref()
+    }
+
+    pub(super) fn set_engine(&mut self, engine: Option<Arc<str>>) {
+        if engine.is_some() || self.more.is_some() {
+            self.details().engine = engine;
+        }
+    }
+
+    /// Notes how a step came by its result.
+    pub(super) fn note(&mut self, output: &StepOutput) {
+        self.cache = output.cache;
+        if output.cache != CacheUse::Bypassed {
+            self.details().value = Arc::downgrade(&output.value);
+        }
+        self.set_engine(output.engine.clone());
     }
 
     /// It was running when it was cancelled, `now` after the run's start.
@@ -349,7 +401,7 @@ impl Row {
 
     /// The way to it from the program: program order, once rows are sorted by it.
     pub(super) fn way(&self) -> impl Iterator<Item = u32> {
-        self.path.iter().copied().chain([self.position])
+        self.scope.path.iter().copied().chain([self.position])
     }
 }
 

@@ -1,5 +1,6 @@
 //! Calls: started within the limit of jobs, and what becomes of their ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use praxis_dsl::checked::Location;
@@ -19,7 +20,7 @@ use super::task::{Running, Started, TaskEnd};
 /// How many prompt steps are done in one go before others may do something.
 const PROMPT: u32 = 64;
 
-impl Driver<'_> {
+impl<'a> Driver<'a> {
     /// Starts what could start and has a place; gives whether that was cut short, since prompt
     /// steps were done one after the other for long enough.
     pub(super) fn start_ready(&mut self) -> bool {
@@ -65,7 +66,7 @@ impl Driver<'_> {
         let id = self.step_id(key, index);
         let call = StepCall {
             run: self.id.clone(),
-            step: Arc::clone(&id),
+            step: Arc::clone(&*id),
             tool: Arc::clone(&step.tool),
             arguments,
             attempt: 1,
@@ -84,9 +85,7 @@ impl Driver<'_> {
             label: step.label.as_deref(),
         });
         let row = self.entry(key).and_then(|entry| entry.row);
-        let task = self
-            .tasks
-            .start((key, row), call, step.retries, ticket, self.now);
+        let task = self.tasks.start((key, row), call, step, ticket, self.now);
         let started = self.now - self.started;
         if let Some(entry) = self.entry_mut(key) {
             entry.state = EntryState::Running;
@@ -132,9 +131,7 @@ impl Driver<'_> {
             && output.cache == CacheUse::Miss
             && let Some(row) = running.row.map(|row| &mut self.rows[row as usize])
         {
-            row.cache = output.cache;
-            row.value = Arc::downgrade(&output.value);
-            row.engine = output.engine.clone();
+            row.note(output);
         }
     }
 
@@ -146,11 +143,11 @@ impl Driver<'_> {
         self.finished(key, end);
     }
 
-    pub(super) fn step_id(&self, key: Key, index: StepIndex) -> Arc<str> {
+    pub(super) fn step_id(&self, key: Key, index: StepIndex) -> Cow<'a, Arc<str>> {
         let id = &self.plan.step(index).id;
         match self.entry(key).and_then(|entry| self.scope(entry.scope)) {
-            Some(scope) if !scope.suffix.is_empty() => Arc::from(format!("{id}{}", scope.suffix)),
-            _ => Arc::clone(id),
+            Some(scope) => scope.way.id(id),
+            None => Cow::Borrowed(id),
         }
     }
 
@@ -199,14 +196,10 @@ impl Driver<'_> {
             }
             row.duration = end.duration;
             match &end.result {
-                Ok(output) => {
-                    row.cache = output.cache;
-                    row.value = Arc::downgrade(&output.value);
-                    row.engine = output.engine.clone();
-                }
+                Ok(output) => row.note(output),
                 Err(error) => {
-                    row.engine = error.engine().cloned();
-                    row.error = Some(Box::new(failure(error, step.location)));
+                    row.set_engine(error.engine().cloned());
+                    row.details().error = Some(Box::new(failure(error, step.location)));
                 }
             }
         }

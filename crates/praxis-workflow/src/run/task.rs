@@ -9,24 +9,24 @@
 //! Where the executor says that a step is prompt, the driver polls it itself, and only one that
 //! has to wait goes to a worker.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::task::Unconstrained;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::executor::{StepCall, StepError, StepExecutor, StepOutput};
+use crate::plan::StepSpec;
 use crate::retry::Backoff;
 
 use crate::journal::writer::Ticket;
 
+use super::attempts::{self, Attempted, Caught, Place, attempts};
+use super::habit::Habit;
 use super::state::Key;
 
 /// How long a worker goes on with steps that are done at once before it lets other tasks run.
@@ -40,6 +40,10 @@ pub(super) struct Tasks {
     starting: Vec<Work>,
     /// Ends that were taken from the pool and not handed out yet.
     taken: VecDeque<(usize, Option<TaskEnd>)>,
+    /// By the numbers of the tools.
+    habits: Vec<Habit>,
+    /// Where the driver polls a step that is likely to be done at once.
+    place: Option<Pin<Box<dyn Place>>>,
 }
 
 /// A step that runs.
@@ -48,6 +52,8 @@ pub(super) struct Running {
     pub(super) key: Key,
     /// Its row in the report, should it outlive its entry.
     pub(super) row: Option<u32>,
+    /// The number of its tool.
+    tool: u32,
     /// The group that waits for it to end after it was cancelled.
     pub(super) drain: Option<Key>,
 }
@@ -72,7 +78,8 @@ pub(super) struct TaskEnd {
 }
 
 impl Tasks {
-    pub(super) fn new(executor: Arc<dyn StepExecutor>, backoff: Backoff) -> Self {
+    /// For steps that call as many `tools`.
+    pub(super) fn new(executor: Arc<dyn StepExecutor>, backoff: Backoff, tools: usize) -> Self {
         Self {
             running: Slab::new(),
             pool: Arc::new(Pool {
@@ -82,6 +89,8 @@ impl Tasks {
             }),
             starting: Vec::new(),
             taken: VecDeque::new(),
+            habits: vec![Habit::default(); tools],
+            place: None,
         }
     }
 
@@ -89,32 +98,41 @@ impl Tasks {
         self.running.len()
     }
 
-    /// Starts a step at `now`. One that is not prompt begins with the next [`Tasks::flush`], once
-    /// its ticket is ready.
+    /// Starts a step at `now`. One that is not known to be prompt begins with the next
+    /// [`Tasks::flush`], once its ticket is ready.
     pub(super) fn start(
         &mut self,
         (key, row): (Key, Option<u32>),
         call: StepCall,
-        retries: u32,
+        step: &StepSpec,
         ticket: Option<Ticket>,
         now: Instant,
     ) -> Started {
-        let stage = if ticket.is_none() && self.pool.executor.is_prompt(&call) {
-            let (executor, backoff) = (Arc::clone(&self.pool.executor), self.pool.backoff);
-            let work = async move { attempts(&*executor, call, retries, backoff, None, now).await };
-            let mut step = Box::pin(Caught { work, started: now });
+        let retries = step.retries;
+        let habit = &mut self.habits[step.tool_number as usize];
+        let stage = if ticket.is_none() && (habit.is_quick() || self.pool.executor.is_prompt(&call))
+        {
+            let mut place = self.place.take().unwrap_or_else(|| {
+                attempts::place(Arc::clone(&self.pool.executor), self.pool.backoff)
+            });
+            place.as_mut().begin(call, retries, now);
             // The worker that it may go to polls it again, and then it knows whom to wake.
-            let first = step.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            let first = place.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             if let Poll::Ready(attempted) = first {
-                return Started::Done(TaskEnd::new(attempted, Instant::now()));
+                self.place = Some(place);
+                let end = TaskEnd::new(attempted, Instant::now());
+                habit.learn(end.duration);
+                return Started::Done(end);
             }
-            Stage::Begun(step)
+            *habit = Habit::default();
+            Stage::Begun(place)
         } else {
             Stage::Asked(call, retries, ticket)
         };
         let number = self.running.insert(Running {
             key,
             row,
+            tool: step.tool_number,
             drain: None,
         });
         self.starting.push(Work { number, stage });
@@ -185,7 +203,11 @@ impl Tasks {
             self.taken.extend(self.pool.lock().ends.drain(..));
         }
         let (number, end) = self.taken.pop_front()?;
-        Some((self.running.remove(number), end))
+        let running = self.running.remove(number);
+        if let Some(end) = &end {
+            self.habits[running.tool as usize].learn(end.duration);
+        }
+        Some((running, end))
     }
 
     /// Cancels what runs; the ends come back all the same.
@@ -221,7 +243,7 @@ enum Stage {
     /// With how many retries, and what must be ready before it may begin.
     Asked(StepCall, u32, Option<Ticket>),
     /// It was polled once, and has to wait.
-    Begun(Pin<Box<dyn Future<Output = Attempted> + Send>>),
+    Begun(Pin<Box<dyn Place>>),
 }
 
 /// What the driver and the workers share.
@@ -336,10 +358,8 @@ async fn worker(pool: Arc<Pool>, number: usize) {
         let attempted = match work.stage {
             Stage::Asked(call, retries, ticket) => {
                 let (executor, backoff) = (&*pool.executor, pool.backoff);
-                let step = pin!(Caught {
-                    work: attempts(executor, call, retries, backoff, ticket, now),
-                    started: now,
-                });
+                let step = attempts(executor, call, retries, backoff, ticket, now);
+                let step = pin!(Caught::new(step, now));
                 seat.finish(work.number, step).await
             }
             Stage::Begun(mut step) => seat.finish(work.number, step.as_mut()).await,
@@ -474,112 +494,5 @@ impl Drop for Seat<'_> {
     /// Where the runtime drops the worker, the driver must not wait for its step.
     fn drop(&mut self) {
         self.hand_in(&mut None);
-    }
-}
-
-/// What came of a step's attempts, how many there were, and when the first began.
-type Attempted = (Result<StepOutput, StepError>, u32, Instant);
-
-pin_project_lite::pin_project! {
-    /// Polls the work and catches its panic.
-    struct Caught<F> {
-        #[pin]
-        work: F,
-        started: Instant,
-    }
-}
-
-impl<F: Future<Output = Attempted>> Future for Caught<F> {
-    type Output = Attempted;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Attempted> {
-        let this = self.project();
-        catch_unwind(AssertUnwindSafe(|| this.work.poll(context))).unwrap_or_else(|payload| {
-            let message = format!("the step panicked: {}", text(&*payload));
-            Poll::Ready((Err(StepError::new("panic", message)), 1, *this.started))
-        })
-    }
-}
-
-fn text(payload: &(dyn Any + Send)) -> &str {
-    payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
-}
-
-/// Runs a step to its end, with all its attempts; the first begins `now`, or with the ticket.
-async fn attempts(
-    executor: &dyn StepExecutor,
-    mut call: StepCall,
-    retries: u32,
-    backoff: Backoff,
-    ticket: Option<Ticket>,
-    mut now: Instant,
-) -> Attempted {
-    if let Some(ticket) = ticket {
-        ticket.wait().await;
-        now = Instant::now();
-    }
-    let started = now;
-    let tool = Arc::clone(&call.tool);
-    let mut attempt = 1;
-    loop {
-        call.attempt = attempt;
-        let timeout = call.timeout;
-        let again = (attempt <= retries).then(|| call.clone());
-        let limited = Limited {
-            work: executor.execute(call),
-            deadline: timeout.and_then(|limit| now.checked_add(limit)),
-            sleep: None,
-        };
-        let result = limited.await.unwrap_or_else(|| {
-            let limit = timeout.unwrap_or_default();
-            let message =
-                format!("tool `{tool}`: no answer within {limit:?}; `@timeout` can allow more");
-            Err(StepError::new("timeout", message).retryable(true))
-        });
-        match (result, again) {
-            (Err(error), Some(next)) if error.is_retryable() => {
-                tracing::debug!(step = %next.step, attempt, error = %error, "another attempt follows");
-                tokio::time::sleep(backoff.wait(attempt)).await;
-                call = next;
-                attempt += 1;
-                now = Instant::now();
-            }
-            (result, _) => return (result, attempt, started),
-        }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// Work with a deadline; none when it passes. The timer is set only for what has to wait.
-    struct Limited<F> {
-        #[pin]
-        work: F,
-        deadline: Option<Instant>,
-        // Without a budget, so that work which uses it up cannot keep the timer from being seen.
-        #[pin]
-        sleep: Option<Unconstrained<Sleep>>,
-    }
-}
-
-impl<F: Future> Future for Limited<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if let Poll::Ready(output) = this.work.poll(context) {
-            return Poll::Ready(Some(output));
-        }
-        if let Some(deadline) = this.deadline.take() {
-            let sleep = tokio::time::sleep_until(deadline);
-            this.sleep.set(Some(tokio::task::unconstrained(sleep)));
-        }
-        match this.sleep.as_pin_mut() {
-            Some(sleep) => sleep.poll(context).map(|()| None),
-            None => Poll::Pending,
-        }
     }
 }
