@@ -50,7 +50,7 @@ use elide::Shared;
 use journaling::Journaling;
 use past::Recall;
 use state::{Bindings, End, Entry, Key, Name, ReadyQueue, Row, Scope, Todo};
-use task::{Running, TaskEnd, Tasks, rest};
+use task::{Running, TaskEnd, Tasks};
 
 /// How a run may use the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -372,7 +372,7 @@ impl Driver<'_> {
             });
             match woken.await {
                 Ok(None) => {
-                    rest().await;
+                    tokio::task::yield_now().await;
                     self.now = Instant::now();
                 }
                 Ok(Some((running, end))) => self.ended(running, end),

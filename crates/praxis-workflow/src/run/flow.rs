@@ -24,19 +24,13 @@ impl<'a> Driver<'a> {
     /// Gives a name its value and wakes who waits for it. The children of a `PARALLEL` hand
     /// theirs on at once: what stands behind it may read them before the others are done.
     pub(super) fn bind(&mut self, scope: Key, slot: Slot, value: Arc<Value>, reach: Duration) {
-        let mut at = Some(scope);
-        while let Some(key) = at.take() {
-            let Some(scope) = self.scope_mut(key) else {
+        let mut next = Some((scope, value));
+        while let Some((key, value)) = next.take() {
+            let Some(scope) = self.scope(key) else {
                 return;
             };
-            let before = scope.names.insert(slot, Name::Value(Arc::clone(&value)));
             let parent = scope.parent;
-            if let Some(Name::Pending(waiters)) = before {
-                for waiter in waiters {
-                    self.wake(waiter, reach);
-                }
-            }
-            at = parent
+            let outer = parent
                 .and_then(|(group, ..)| self.scope(group))
                 .and_then(|group| match &group.kind {
                     ScopeKind::Group(Group {
@@ -46,6 +40,17 @@ impl<'a> Driver<'a> {
                     }) => group.parent.map(|(outer, ..)| outer),
                     _ => None,
                 });
+            let further = outer.map(|outer| (outer, Arc::clone(&value)));
+            let Some(scope) = self.scope_mut(key) else {
+                return;
+            };
+            let before = scope.names.insert(slot, Name::Value(value));
+            if let Some(Name::Pending(waiters)) = before {
+                for waiter in waiters {
+                    self.wake(waiter, reach);
+                }
+            }
+            next = further;
         }
     }
 

@@ -409,25 +409,25 @@ impl<'a> Driver<'a> {
     pub(super) fn scope(&self, key: Key) -> Option<&Scope<'a>> {
         self.scopes
             .get(key.index as usize)
-            .filter(|scope| scope.key == key)
+            .filter(|scope| scope.key.sequence == key.sequence)
     }
 
     pub(super) fn scope_mut(&mut self, key: Key) -> Option<&mut Scope<'a>> {
         self.scopes
             .get_mut(key.index as usize)
-            .filter(|scope| scope.key == key)
+            .filter(|scope| scope.key.sequence == key.sequence)
     }
 
     pub(super) fn entry(&self, key: Key) -> Option<&Entry> {
         self.entries
             .get(key.index as usize)
-            .filter(|entry| entry.key == key)
+            .filter(|entry| entry.key.sequence == key.sequence)
     }
 
     pub(super) fn entry_mut(&mut self, key: Key) -> Option<&mut Entry> {
         self.entries
             .get_mut(key.index as usize)
-            .filter(|entry| entry.key == key)
+            .filter(|entry| entry.key.sequence == key.sequence)
     }
 
     pub(super) fn statement_at(&self, scope: Key, position: u32) -> Option<&'a Statement> {

@@ -86,17 +86,18 @@ impl<'a> Driver<'a> {
         });
         let row = self.entry(key).and_then(|entry| entry.row);
         let task = self.tasks.start((key, row), call, step, ticket, self.now);
-        let started = self.now - self.started;
+        let number = match task {
+            Started::Running(number) => Some(number),
+            Started::Done(_) => None,
+        };
         if let Some(entry) = self.entry_mut(key) {
             entry.state = EntryState::Running;
-            if let Started::Running(number) = task {
-                entry.task = Some(number);
-            }
-            if let Some(row) = entry.row {
-                self.rows[row as usize].started = Some(started);
-            }
+            entry.task = number;
         }
         let Started::Done(end) = task else {
+            if let Some(row) = row {
+                self.rows[row as usize].started = Some(self.now - self.started);
+            }
             return false;
         };
         self.next_turn();

@@ -109,9 +109,11 @@ impl Tasks {
         now: Instant,
     ) -> Started {
         let retries = step.retries;
-        let habit = &mut self.habits[step.tool_number as usize];
-        let stage = if ticket.is_none() && (habit.is_quick() || self.pool.executor.is_prompt(&call))
-        {
+        let tool = step.tool_number as usize;
+        let quick = self.habits[tool].is_quick();
+        let stage = if ticket.is_none() && (quick || self.pool.executor.is_prompt(&call)) {
+            // What was prepared must not wait for this one, should it not be so prompt after all.
+            self.flush();
             let mut place = self.place.take().unwrap_or_else(|| {
                 attempts::place(Arc::clone(&self.pool.executor), self.pool.backoff)
             });
@@ -121,10 +123,10 @@ impl Tasks {
             if let Poll::Ready(attempted) = first {
                 self.place = Some(place);
                 let end = TaskEnd::new(attempted, Instant::now());
-                habit.learn(end.duration);
+                self.habits[tool].learn(end.duration);
                 return Started::Done(end);
             }
-            *habit = Habit::default();
+            self.habits[tool] = Habit::default();
             Stage::Begun(place)
         } else {
             Stage::Asked(call, retries, ticket)
@@ -383,7 +385,7 @@ impl TaskEnd {
 }
 
 /// Lets the other tasks of the runtime's thread run once.
-pub(super) async fn rest() {
+async fn rest() {
     let mut rested = false;
     poll_fn(|context| {
         if std::mem::replace(&mut rested, true) {

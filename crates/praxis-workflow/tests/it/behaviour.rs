@@ -578,21 +578,3 @@ fn hundreds_of_thousands_of_items_stream_through() {
     let most = executor.alive.lock().unwrap().1;
     assert!(most <= 3 * 64, "{most} results were alive at once");
 }
-
-#[test]
-fn a_result_that_is_too_large_fails_its_step() {
-    let plan = plan("LET x = CALL read --path a --arg \"0123456789\"\nRETURN $x\n").unwrap();
-    let options = RunOptions {
-        result_bytes: 40,
-        ..RunOptions::default()
-    };
-    let run = Run::new(&plan, Arc::new(Counting::default())).options(options);
-    let report = paused(run.execute()).unwrap();
-    let error = report.error.unwrap();
-    assert_eq!(error.kind, "output_too_large");
-    assert!(
-        error.message.contains("more than 40 bytes"),
-        "{}",
-        error.message
-    );
-}

@@ -6,6 +6,7 @@ mod habits;
 mod journal;
 mod plans;
 mod program;
+mod results;
 #[cfg(feature = "full")]
 mod sqlite;
 mod theorem;
