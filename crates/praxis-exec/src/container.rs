@@ -1,5 +1,6 @@
 //! Containers: what one is made of, and that none is ever left behind.
 
+mod host;
 mod janitor;
 mod mounts;
 mod owner;
@@ -17,6 +18,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
+pub(crate) use host::{EMPTY_IMAGE, HOST};
 pub(crate) use janitor::Janitor;
 pub(crate) use owner::{OWNER_LABEL, Owner};
 pub(crate) use spec::{Spec, TOOL_LABEL};
@@ -45,6 +47,7 @@ impl Container {
     /// # Errors
     /// What the daemon refuses, in the words of [`crate::docker`].
     pub(crate) async fn create(client: &Client, spec: &Spec) -> Result<Self, Error> {
+        client.provide(&spec.image).await?;
         let body = spec.body(client.owner());
         let mut container = Self {
             client: client.clone(),

@@ -18,7 +18,7 @@ use crate::container::{Container, Spec};
 use crate::contract::units::duration_text;
 use crate::{
     BoxFuture, Capabilities, Error, ErrorKind, ExecutionEngine, Isolation, Limit, Output, Request,
-    ToolContract, ending,
+    SecretVariables, ToolContract, ending,
 };
 use tokio::io::{AsyncWriteExt, Empty};
 use tokio::sync::OnceCell;
@@ -36,6 +36,9 @@ pub struct DockerConfig {
     /// The daemon's address, such as `unix:///run/docker.sock`. Default: [`Client::connect`] looks for one.
     pub host: Option<String>,
     /// The image of a tool without one. Default: none, and such a tool is refused.
+    ///
+    /// `host`, here as in a contract, stands for the programs of this machine: an empty image in which the container
+    /// sees `/usr`, `/bin`, `/lib` and their like, read-only, and nothing of any user.
     pub image: Option<String>,
     /// User and group number of a tool, such as `1000:1000`.
     /// Default: those of this process, or 65534 (nobody) if it is root.
@@ -132,12 +135,26 @@ impl DockerEngine {
     }
 
     async fn run(&self, request: &Request<'_>) -> Result<Output, Error> {
+        let secrets = request.secret_variables()?;
+        secrets.conceal_in(self.run_with(request, &secrets).await)
+    }
+
+    async fn run_with(
+        &self,
+        request: &Request<'_>,
+        secrets: &SecretVariables,
+    ) -> Result<Output, Error> {
         let started = Instant::now();
-        let spec = Spec::new(&self.config, request)?;
+        let mut spec = Spec::new(&self.config, request)?;
+        let exposed = secrets.expose();
+        spec.env
+            .extend(exposed.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let client = self.client().await?;
         self.capabilities().admit(request)?;
         let container = Container::create(client, &spec).await?;
-        let outcome = self.attend(client, &container, &spec, request).await;
+        let outcome = self
+            .attend(client, &container, &spec, request, secrets)
+            .await;
         match &outcome {
             // It cannot be removed before the daemon is back; the caller is not kept waiting for that.
             Err(error) if error.kind() == ErrorKind::Unavailable => drop(container),
@@ -156,6 +173,7 @@ impl DockerEngine {
         container: &Container,
         spec: &Spec,
         request: &Request<'_>,
+        secrets: &SecretVariables,
     ) -> Result<(serde_json::Value, String), Error> {
         let timeout = request.limits.timeout.unwrap_or(self.config.timeout);
         let output_bytes = request.limits.output_bytes;
@@ -198,7 +216,8 @@ impl DockerEngine {
         }
         let state = container.state().await;
         let state = state.map_err(|error| while_running(client, error))?;
-        let stderr = stderr.text();
+        // Before a line of it is cut for a message, so that no secret is cut in two.
+        let stderr = secrets.conceal(&stderr.text()).into_owned();
         if state.oom_killed == Some(true) {
             return Err(ending::out_of_memory(spec.memory_bytes).with_stderr(stderr));
         }

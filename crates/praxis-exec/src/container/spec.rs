@@ -9,6 +9,7 @@ use bollard::models::{
     MountBindOptions, MountType, ResourcesUlimits,
 };
 
+use super::host;
 use super::mounts::{self, Bind, CONTRACT_DIR};
 use super::owner::{OWNER_LABEL, Owner};
 use crate::docker::DockerConfig;
@@ -62,9 +63,17 @@ impl Spec {
     pub(crate) fn new(config: &DockerConfig, request: &Request<'_>) -> Result<Self, Error> {
         let contract = request.contract;
         contract.check()?;
-        let image = image(config, contract)?;
-        let binds = mounts::binds(contract, request.root)?;
+        let mut image = image(config, contract)?;
+        let mut binds = mounts::binds(contract, request.root)?;
         let root = mounts::inside(&binds, request.root);
+        if image == host::HOST {
+            let (name, tag) = host::EMPTY_IMAGE;
+            image = format!("{name}:{tag}");
+            // One of the contract at the same place takes its place.
+            let system =
+                host::binds().filter(|own| binds.iter().all(|bind| bind.target != own.target));
+            binds = system.chain(binds.iter().cloned()).collect();
+        }
         let command = command(request, root.as_deref())?;
         let env = environment(request, root.as_deref())?;
         let limits = &request.limits;

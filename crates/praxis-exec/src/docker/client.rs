@@ -10,11 +10,14 @@ use bollard::models::ContainerSummary;
 use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
 use bollard::{API_DEFAULT_VERSION, Docker, body_full};
 use futures_util::StreamExt;
+use tokio::sync::OnceCell;
 
 use super::DockerConfig;
 use super::failure;
-use crate::container::{Janitor, OWNER_LABEL, Owner, TOOL_LABEL, labelled, reap};
-use crate::{Error, Limit};
+use crate::container::{
+    EMPTY_IMAGE, HOST, Janitor, OWNER_LABEL, Owner, TOOL_LABEL, labelled, reap,
+};
+use crate::{Error, ErrorKind, Limit};
 
 /// A tar archive with no files: two blocks of zeroes.
 static EMPTY_TAR: [u8; 1024] = [0; 1024];
@@ -38,6 +41,8 @@ struct Shared {
     daemon: Daemon,
     owner: Owner,
     janitor: Janitor,
+    /// Whether the empty image is known to be there.
+    empty: OnceCell<()>,
 }
 
 /// What a daemon says of itself.
@@ -141,6 +146,7 @@ impl Client {
                 daemon,
                 owner: Owner::this_process(),
                 janitor,
+                empty: OnceCell::new(),
             }),
         })
     }
@@ -155,11 +161,31 @@ impl Client {
         &self.shared.daemon
     }
 
+    /// Makes the empty image if that is the one and the daemon has it not.
+    pub(crate) async fn provide(&self, image: &str) -> Result<(), Error> {
+        let (name, tag) = EMPTY_IMAGE;
+        if image.strip_prefix(name) != Some(&format!(":{tag}")) {
+            return Ok(());
+        }
+        let provided = self.shared.empty.get_or_try_init(|| async {
+            match self.image_id(image).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.make_empty_image(name, tag).await
+                }
+                other => other.map(drop),
+            }
+        });
+        provided.await.copied()
+    }
+
     /// The id of an image, which changes when the name is given to another.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where the daemon has no such image.
+    /// [`ErrorKind::NotFound`] where the daemon has no such image.
     pub async fn image_id(&self, image: &str) -> Result<String, Error> {
+        if image == HOST {
+            return Ok(HOST.to_owned());
+        }
         let inspected = self.docker().inspect_image(image);
         let inspected = self.call("looking for an image", inspected).await?;
         Ok(inspected.id.unwrap_or_else(|| image.to_owned()))

@@ -132,6 +132,33 @@ async fn the_environment_is_the_contracts() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_programs_of_this_machine_run_in_a_container_without_an_image() {
+    let mut contract = script(
+        "ls -d /root /home /etc/passwd /var 2>/dev/null; touch /usr/x 2>/dev/null || echo ok",
+    );
+    contract.image = Some("host".to_owned());
+    assert_eq!(answer(&contract).await, "ok");
+    let mut contract = ToolContract::new("t").command(["python3", "-c", "print(6 * 7)"]);
+    contract.image = Some("host".to_owned());
+    assert_eq!(answer(&contract).await, "42");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_reach_a_container_and_are_concealed() {
+    let mut contract = script("echo \"<$API_KEY>\"; echo \"warn $API_KEY\" >&2; exit 1");
+    contract.secrets = vec!["API_KEY".to_owned()];
+    let (root, arguments) = (workspace(), serde_json::Map::new());
+    let secrets = praxis_exec::Secrets::none().with("API_KEY", "s3cret-value");
+    let request = praxis_exec::Request::new(&contract, &arguments, root.path());
+    let error = engine()
+        .execute(request.with_secrets(&secrets))
+        .await
+        .unwrap_err();
+    assert_eq!(error.message(), "exited with code 1: warn [secret]");
+    assert_eq!(error.stderr(), "warn [secret]\n");
+}
+
 /// A tool as recorded contracts have it: a program in a folder that a mount puts elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorded_contract_runs_unchanged() {
