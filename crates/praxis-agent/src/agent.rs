@@ -109,10 +109,10 @@ impl Agent {
             .filter(|_| call.cache != Some(false) && contract.cache.enabled);
         let policy = remembering.zip(policy(contract, &arguments, &self.root, run));
         let program = match policy {
-            Some(_) => tool.program(engine).await?,
+            Some(_) => tool.program(engine, call.engine.as_deref()).await?,
             None => None,
         };
-        let remembered = policy.and_then(|(cache, policy)| match tool.keys(&self.root, program) {
+        let remembered = policy.and_then(|(cache, policy)| match tool.keys(&self.root, program.as_deref()) {
             Ok(keys) => match keys.key(&arguments) {
                 Ok(key) => Some((cache, policy, key)),
                 Err(error) => {

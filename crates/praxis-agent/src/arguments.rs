@@ -152,6 +152,10 @@ pub(crate) struct EngineChoice {
     /// Run what asks for one engine on another, such as dagger=docker. May be given many times.
     #[arg(long, value_name = "ENGINE=ENGINE", value_parser = pair)]
     pub(crate) instead: Vec<(String, String)>,
+    /// The image for tools that run in a container and name none; unset, the programs of this
+    /// machine, read-only.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) image: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -283,12 +287,11 @@ pub(crate) enum ToolsCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct Engines {
-    /// The image that container engines are measured with; unset, an empty one.
-    #[arg(long, value_name = "IMAGE")]
-    pub(crate) image: Option<String>,
     /// How many calls the median is taken of.
     #[arg(long, value_name = "N", default_value_t = 21, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) calls: u16,
+    #[command(flatten)]
+    pub(crate) choice: EngineChoice,
     #[command(flatten)]
     pub(crate) folders: Folders,
     #[command(flatten)]

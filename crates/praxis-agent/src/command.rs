@@ -15,15 +15,43 @@ pub(crate) mod runs;
 pub(crate) mod state;
 pub(crate) mod tools;
 
+use std::sync::Arc;
+
 use praxis_agent::{Placement, Toolbox};
+use praxis_exec::ExecutionEngine;
+use praxis_exec::docker::{DockerConfig, DockerEngine};
+use praxis_exec::local::LocalEngine;
 
 use crate::arguments::{EngineChoice, Folders, State};
 use crate::exit::Stop;
 use crate::overheads;
 
-/// The built-in tools and those of the folders; says on standard error what contracts say in vain.
+/// The built-in tools and those of the folders, to be looked at; says on standard error what contracts say in vain.
 fn toolbox(folders: &Folders, allow_network: bool) -> Result<Toolbox, Stop> {
-    let mut toolbox = Toolbox::with_builtins(allow_network)?;
+    with_engines(folders, allow_network, &EngineChoice::default())
+}
+
+/// The same tools, to be run: on what the operator says, and at the costs that were measured here.
+fn placed_toolbox(
+    folders: &Folders,
+    allow_network: bool,
+    choice: &EngineChoice,
+    state: &State,
+) -> Result<Toolbox, Stop> {
+    let mut placement = Placement::default();
+    placement.floor = choice.isolation;
+    placement.accept.clone_from(&choice.accept);
+    placement.instead.extend(choice.instead.iter().cloned());
+    placement.overheads = overheads::read(state);
+    Ok(with_engines(folders, allow_network, choice)?.placing(placement))
+}
+
+fn with_engines(
+    folders: &Folders,
+    allow_network: bool,
+    choice: &EngineChoice,
+) -> Result<Toolbox, Stop> {
+    let mut toolbox = Toolbox::with_engines(allow_network, engines(choice))?;
     for folder in &folders.tools {
         for warning in toolbox.add_folder(folder)? {
             tracing::warn!("{warning}");
@@ -32,17 +60,12 @@ fn toolbox(folders: &Folders, allow_network: bool) -> Result<Toolbox, Stop> {
     Ok(toolbox)
 }
 
-/// The same tools, to be run: on what the operator says, and at the costs that were measured here.
-fn placed_toolbox(
-    folders: &Folders,
-    allow_network: bool,
-    engines: &EngineChoice,
-    state: &State,
-) -> Result<Toolbox, Stop> {
-    let mut placement = Placement::default();
-    placement.floor = engines.isolation;
-    placement.accept.clone_from(&engines.accept);
-    placement.instead.extend(engines.instead.iter().cloned());
-    placement.overheads = overheads::read(state);
-    Ok(toolbox(folders, allow_network)?.placing(placement))
+/// What runs the tools that are programs. None of them reaches for anything before its first call.
+fn engines(choice: &EngineChoice) -> Vec<Arc<dyn ExecutionEngine>> {
+    let mut docker = DockerConfig::default();
+    docker.image = Some(choice.image.as_deref().unwrap_or("host").to_owned());
+    vec![
+        Arc::new(LocalEngine::default()),
+        Arc::new(DockerEngine::new(docker)),
+    ]
 }

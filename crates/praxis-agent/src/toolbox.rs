@@ -1,5 +1,6 @@
 //! The tools at hand: their contracts, and the engines that run them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -9,7 +10,6 @@ use praxis_dsl::{
     Catalog, CatalogDigest, CheckCache, ParameterKind, ToolCatalog, ToolSignature, Tree, Validation,
 };
 use praxis_exec::builtin::{self, BuiltinConfig};
-use praxis_exec::docker::DockerEngine;
 use praxis_exec::local::LocalEngine;
 use praxis_exec::{
     EffectClass, Error, ErrorKind, ExecutionEngine, Limit, NativeEngine, OutputFormat,
@@ -81,13 +81,15 @@ impl Tool {
     pub(crate) async fn program(
         &self,
         engine: &dyn ExecutionEngine,
-    ) -> Result<Option<&str>, Error> {
-        if self.contract.image.is_none() {
-            return Ok(None);
-        }
+        wanted: Option<&str>,
+    ) -> Result<Option<Cow<'_, str>>, Error> {
         let ask = || engine.program_id(&self.contract);
+        if wanted.is_some() {
+            // Another engine than the tool's own may have another program.
+            return Ok(ask().await?.map(Cow::Owned));
+        }
         let known = self.program.get_or_try_init(ask).await?;
-        Ok(known.as_deref())
+        Ok(known.as_deref().map(Cow::Borrowed))
     }
 
     /// Makes keys that change with the contract, its program's bytes, the host variables it is given and the root it works in.
@@ -149,23 +151,29 @@ impl Tool {
 }
 
 impl Toolbox {
-    /// The built-in tools, and the local and the container engine for others. `allow_network` lets `http_fetch` out.
+    /// The built-in tools, and the local engine for others. `allow_network` lets `http_fetch` out.
     ///
     /// # Errors
     ///
     /// A built-in contract that contradicts itself: a defect.
     pub fn with_builtins(allow_network: bool) -> Result<Self, Error> {
+        Self::with_engines(allow_network, vec![Arc::new(LocalEngine::default())])
+    }
+
+    /// The built-in tools, and these engines for others.
+    ///
+    /// # Errors
+    ///
+    /// A built-in contract that contradicts itself: a defect.
+    pub fn with_engines(
+        allow_network: bool,
+        others: Vec<Arc<dyn ExecutionEngine>>,
+    ) -> Result<Self, Error> {
         let mut config = BuiltinConfig::default();
         config.allow_network = allow_network;
         let mut native = NativeEngine::new();
         builtin::register_all(&mut native, &config)?;
-        Self::new(
-            native,
-            vec![
-                Arc::new(LocalEngine::default()),
-                Arc::new(DockerEngine::default()),
-            ],
-        )
+        Self::new(native, others)
     }
 
     /// The tools of a native engine, and the engines that contracts from folders may ask for.

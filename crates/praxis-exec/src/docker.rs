@@ -14,7 +14,7 @@ pub(crate) use self::client::limited;
 pub use self::client::{Client, Daemon, OwnContainer};
 pub(crate) use self::failure::{gone, is_answer, may_have_arrived, of_call};
 use crate::capture::{Head, Tail, TooLarge};
-use crate::container::{Container, Spec};
+use crate::container::{Container, HOST, Spec};
 use crate::contract::units::duration_text;
 use crate::{
     BoxFuture, Capabilities, Error, ErrorKind, ExecutionEngine, Isolation, Limit, Output, Request,
@@ -249,7 +249,12 @@ impl ExecutionEngine for DockerEngine {
     }
 
     fn suits(&self, contract: &ToolContract) -> Result<(), String> {
-        match image(&self.config, contract) {
+        let image = image(&self.config, contract);
+        match image {
+            // An image may well know what to start.
+            Some(HOST) if contract.command.is_empty() => {
+                Err("needs a command, and the contract has none".to_owned())
+            }
             Some(_) => Ok(()),
             None => Err("needs an image, and the contract has none".to_owned()),
         }

@@ -8,14 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use praxis_agent::Toolbox;
-use praxis_exec::docker::{Client, DockerConfig};
 use praxis_exec::{
     Capabilities, Error, ErrorKind, ExecutionEngine, Limit, Measured, ToolContract, idle_function,
     idle_program, measure, worker,
 };
 use serde::Serialize;
 use tokio::runtime::Runtime;
-use tokio::sync::OnceCell;
 
 use crate::arguments::Engines;
 use crate::exit::{Exit, Stop};
@@ -38,7 +36,7 @@ struct Row {
 }
 
 pub(crate) fn engines(arguments: &Engines) -> Result<Exit, Stop> {
-    let tools = super::toolbox(&arguments.folders, false)?;
+    let tools = super::with_engines(&arguments.folders, false, &arguments.choice)?;
     let runtime = super::run::runtime()?;
     let interrupted = super::run::interrupted(&runtime);
     let rows = runtime.block_on(async {
@@ -83,7 +81,6 @@ async fn rows(tools: &Toolbox, arguments: &Engines) -> Result<Vec<Row>, Stop> {
         )
     })?;
     let program = worker::install(folder.path()).and_then(|_| open_to_all(folder.path()));
-    let empty = EmptyImage::new(arguments.image.as_deref());
     let mut rows = Vec::new();
     for engine in tools.engines() {
         output::note(&format!("measuring {} …\n", engine.name()));
@@ -92,10 +89,7 @@ async fn rows(tools: &Toolbox, arguments: &Engines) -> Result<Vec<Row>, Stop> {
                 let (native, tool) = idle_function();
                 (Arc::new(native) as Arc<dyn ExecutionEngine>, Ok(tool))
             }
-            Ok(()) => (
-                Arc::clone(engine),
-                idle(&**engine, folder.path(), &empty).await,
-            ),
+            Ok(()) => (Arc::clone(engine), idle(&**engine, folder.path())),
             Err(error) => (Arc::clone(engine), Err(error.to_string())),
         };
         let found = match tool {
@@ -114,7 +108,6 @@ async fn rows(tools: &Toolbox, arguments: &Engines) -> Result<Vec<Row>, Stop> {
             missing,
         });
     }
-    empty.remove().await;
     Ok(rows)
 }
 
@@ -125,43 +118,6 @@ fn open_to_all(folder: &Path) -> Result<(), Error> {
     opened.map_err(|source| {
         Error::new(ErrorKind::Io, format!("{}: {source}", folder.display())).with_source(source)
     })
-}
-
-/// The image that container engines are measured with.
-struct EmptyImage {
-    named: Option<String>,
-    made: OnceCell<(Client, String)>,
-}
-
-impl EmptyImage {
-    fn new(named: Option<&str>) -> Self {
-        Self {
-            named: named.map(str::to_owned),
-            made: OnceCell::new(),
-        }
-    }
-
-    /// The one that was named, else one without files, which is made at the first need.
-    async fn name(&self) -> Result<String, Error> {
-        if let Some(named) = &self.named {
-            return Ok(named.clone());
-        }
-        let made = self.made.get_or_try_init(|| async {
-            let client = Client::connect(&DockerConfig::default()).await?;
-            let tag = std::process::id().to_string();
-            client.make_empty_image("praxis/empty", &tag).await?;
-            Ok((client, format!("praxis/empty:{tag}")))
-        });
-        made.await.map(|(_, name)| name.clone())
-    }
-
-    async fn remove(self) {
-        if let Some((client, name)) = self.made.into_inner()
-            && let Err(error) = client.remove_image(&name).await
-        {
-            tracing::warn!("{error}");
-        }
-    }
 }
 
 async fn measured(
@@ -175,16 +131,9 @@ async fn measured(
 }
 
 /// The same program on every engine: one that does nothing, in any image.
-async fn idle(
-    engine: &dyn ExecutionEngine,
-    folder: &Path,
-    empty: &EmptyImage,
-) -> Result<ToolContract, String> {
+fn idle(engine: &dyn ExecutionEngine, folder: &Path) -> Result<ToolContract, String> {
     let mut tool = idle_program(["{contract_dir}/praxis-worker", "idle"]);
     tool.dir = Some(folder.to_owned());
-    if engine.suits(&tool).is_err() {
-        tool.image = Some(empty.name().await.map_err(told)?);
-    }
     let unfit = |why| format!("there is no program that it could be measured with: it {why}");
     engine.suits(&tool).map_err(unfit)?;
     Ok(tool)

@@ -143,7 +143,10 @@ fn what_is_no_program_is_said() {
     place
         .run("CALL read_file a @engine=docker\n", &[])
         .exits(3)
-        .says(&["asks for engine `docker`, which needs an image", ":1"]);
+        .says(&[
+            "asks for engine `docker`, which needs a command, and the contract has none",
+            ":1",
+        ]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn engines_are_measured_and_what_they_cost_is_kept() {
         .json();
     let rows = document["engines"].as_array().unwrap();
     let row = |name: &str| rows.iter().find(|row| row["engine"] == name).unwrap();
-    for name in ["native", "local"] {
+    for name in ["native", "local", "docker"] {
         let measured = &row(name)["measured"];
         assert!(
             measured["call_ms"].as_f64().unwrap() > 0.0,
@@ -51,9 +51,26 @@ fn engines_are_measured_and_what_they_cost_is_kept() {
 fn what_the_operator_says_comes_first() {
     let place = place(TOOL);
     let step = explained(&place, &["--isolation", "container"]);
-    let reason = step["engine_reason"].as_str().unwrap();
-    assert!(step["engine"] != "local", "{step}");
-    assert!(!reason.is_empty());
+    assert_eq!(step["engine"], "docker");
+    assert_eq!(step["engine_reason"], "the only one that is safe enough");
+    let passed_over = &step["engines_passed_over"][0];
+    assert_eq!(passed_over["engine"], "local");
+    assert_eq!(
+        passed_over["reason"],
+        "isolates by process, and container is asked for"
+    );
+    let isolated = [
+        "run",
+        "p.praxis",
+        "--tools",
+        "tools",
+        "--isolation",
+        "container",
+        "--json",
+    ];
+    let done = place.praxis(&isolated).exits(0).json();
+    assert_eq!(done["output"], "hello");
+    assert_eq!(done["steps"][0]["timing"]["engine"], "docker");
 
     let named = self::place(&format!("{TOOL}engine: dagger\n"));
     let run = |more: &[&str]| {

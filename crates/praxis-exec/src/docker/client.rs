@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::ContainerSummary;
-use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
+use bollard::query_parameters::CreateImageOptionsBuilder;
 use bollard::{API_DEFAULT_VERSION, Docker, body_full};
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
@@ -191,11 +191,8 @@ impl Client {
         Ok(inspected.id.unwrap_or_else(|| image.to_owned()))
     }
 
-    /// Makes an image of this name with nothing in it, in which a program without shared libraries still runs.
-    ///
-    /// # Errors
-    /// The daemon refuses.
-    pub async fn make_empty_image(&self, name: &str, tag: &str) -> Result<(), Error> {
+    /// Makes an image of this name with nothing in it.
+    async fn make_empty_image(&self, name: &str, tag: &str) -> Result<(), Error> {
         let options = CreateImageOptionsBuilder::new()
             .from_src("-")
             .repo(name)
@@ -212,16 +209,6 @@ impl Client {
             Ok(())
         };
         self.call("making an empty image", made).await
-    }
-
-    /// Takes an image's name away, and the image with it if it has no other.
-    ///
-    /// # Errors
-    /// The daemon refuses, as it does while a container uses the image.
-    pub async fn remove_image(&self, image: &str) -> Result<(), Error> {
-        let no_options = None::<RemoveImageOptions>;
-        let removed = self.docker().remove_image(image, no_options, None);
-        self.call("removing an image", removed).await.map(drop)
     }
 
     /// The containers that this process has on the daemon at the moment, in whatever state.

@@ -128,10 +128,10 @@ fn refused(address: &str, doing: &str, status: u16, message: &str) -> Error {
         )
         .with_help("free some: `docker system df` says what takes it, `docker system prune` removes what is unused");
     }
-    if has(&["no such image"]) {
-        let image = said
-            .split_once(':')
-            .map_or(said.as_str(), |(_, image)| image.trim());
+    // Some calls say it twice: `no such image: a:1: No such image: a:1`.
+    const NO_IMAGE: &str = "no such image:";
+    if let Some(at) = lower.rfind(NO_IMAGE) {
+        let image = said.get(at + NO_IMAGE.len()..).unwrap_or_default().trim();
         return Error::new(
             ErrorKind::NotFound,
             format!("the container engine at {address} has no image `{image}`"),
@@ -237,6 +237,12 @@ mod tests {
                 "unix:///s",
                 "docker pull nope:latest",
             ],
+        );
+        check(
+            404,
+            "no such image: a:1: No such image: a:1",
+            ErrorKind::NotFound,
+            &["no image `a:1`", "docker pull a:1`"],
         );
         check(
             500,
