@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{bench, ci, fuzz, test, tidy};
+use crate::{bench, ci, docker, fuzz, test, tidy};
 
 /// The exit code for a command line that cannot be understood.
 const USAGE: u8 = 2;
@@ -22,6 +22,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[cargo test arguments]",
         about: "all tests and doctests of the workspace, with all features",
         run: test::run,
+    },
+    Command {
+        name: "docker",
+        arguments: "[up|down|status]",
+        about: "a container engine for the tests, with their image; `test` starts and stops one by itself",
+        run: docker::run,
     },
     Command {
         name: "tidy",

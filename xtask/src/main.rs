@@ -12,6 +12,7 @@
 mod bench;
 mod ci;
 mod command_line;
+mod docker;
 mod fuzz;
 mod process;
 mod table;

@@ -19,7 +19,7 @@ fn check(arguments: &[&str], code: i32, expected: &str) {
 
 #[test]
 fn help_names_every_command() {
-    for command in ["test", "tidy", "ci", "bench"] {
+    for command in ["test", "docker", "tidy", "ci", "bench"] {
         check(&["help"], 0, &format!("\n  {command} "));
     }
     check(&[], 0, "Usage: cargo xtask");
@@ -29,9 +29,10 @@ fn help_names_every_command() {
 #[test]
 fn a_mistyped_name_is_answered_with_the_one_that_was_meant() {
     check(&["tset"], 2, "did you mean `test`?");
-    check(&["frobnicate"], 2, "known: test, tidy, ci, bench");
+    check(&["frobnicate"], 2, "known: test, docker, tidy, ci, bench");
     check(&["ci", "clipy"], 2, "did you mean `clippy`?");
     check(&["tidy", "layer"], 2, "did you mean `layers`?");
+    check(&["docker", "upp"], 2, "did you mean `up`?");
     check(&["bench", "--sve"], 2, "did you mean `--save`?");
 }
 

@@ -171,8 +171,9 @@ async fn what_a_killed_praxis_leaves_is_removed_at_the_next_start() {
 fn many_calls_leave_everything_where_it_was() {
     let name = "docker::cleanup::many_calls_leave_everything_where_it_was";
     if std::env::var_os(ALONE).is_none() {
-        let status = alone(name).status().unwrap();
-        assert!(status.success(), "{status}");
+        let output = alone(name).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}", output.status);
         return;
     }
     let calls = std::env::var(CALLS).map_or(24, |calls| calls.parse().unwrap());
