@@ -62,6 +62,8 @@ pub mod builtin;
 pub mod conformance;
 #[cfg(all(feature = "docker", unix))]
 pub mod docker;
+#[cfg(all(feature = "conformance", unix))]
+pub mod escape;
 #[cfg(all(feature = "local", unix))]
 pub mod local;
 #[cfg(all(feature = "worker", unix))]

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use praxis_exec::conformance::{Behaviour, Subject, check};
 use praxis_exec::docker::{DockerConfig, DockerEngine};
+use praxis_exec::escape::{Attack, Target};
 use praxis_exec::{
     Error, ErrorKind, ExecutionEngine, Limits, Mount, Output, Parameter, ToolContract,
 };
@@ -83,6 +84,33 @@ async fn the_docker_engine_conforms() {
         root: workspace(),
     };
     check(&subject).await;
+}
+
+impl Target for Docker {
+    fn engine(&self) -> &dyn ExecutionEngine {
+        &self.engine
+    }
+
+    fn claims(&self, _: Attack) -> bool {
+        true
+    }
+
+    fn adapt(&self, contract: ToolContract) -> ToolContract {
+        contract
+    }
+
+    fn folder(&self) -> &Path {
+        self.root.path()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_escapes_from_a_container() {
+    let target = Docker {
+        engine: engine(),
+        root: workspace(),
+    };
+    crate::escape::holds(&target).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod conformance;
 mod contract;
 mod docker;
 mod engine;
+mod escape;
 mod local;
 mod schema;
 mod secret;
