@@ -5,53 +5,16 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use praxis_benches::calls::{self, answer, arguments, filled};
 use praxis_cache::{
     CacheKey, CacheKeyBuilder, CacheService, DiskStore, Entry, FileVersions, KeyId, MapStore,
     MokaStore, NoVersions, Policy, QuickStore, Resource, RunId, Store, ToolCache, WallClock,
 };
 use serde_json::{Map, Value, json};
 
-/// About 200 bytes as JSON.
-fn arguments() -> Map<String, Value> {
-    let value = json!({
-        "path": "docs/architecture/overview.md",
-        "pattern": "fn [a-z_]+\\(",
-        "encoding": "utf-8",
-        "limit": 250,
-        "threshold": 0.75,
-        "recursive": true,
-        "exclude": ["target", "node_modules"],
-        "options": {"context": 3, "case": null, "multiline": false},
-    });
-    assert!((190..=230).contains(&value.to_string().len()));
-    match value {
-        Value::Object(map) => map,
-        _ => unreachable!("an object was written above"),
-    }
-}
-
-fn answer() -> Value {
-    json!({"matches": 12, "lines": [1, 5, 9], "text": "x".repeat(1000)})
-}
-
-fn filled(keys: &CacheKeyBuilder, policy: &Policy, versions: &FileVersions) -> ToolCache {
-    let cache = ToolCache::default();
-    for number in 0..1_000 {
-        let mut other = arguments();
-        other.insert("limit".into(), json!(number));
-        let key = keys.key(&other).expect("small arguments");
-        cache.begin(&key, policy, versions).store(answer());
-    }
-    assert_eq!(cache.stats().stores, 1_000);
-    cache
-}
-
 fn tool_call(criterion: &mut Criterion) {
     let arguments = arguments();
-    let keys = CacheKeyBuilder::new("search_files")
-        .contract(&[7; 32])
-        .tenant("acme")
-        .variables(&[9; 16]);
+    let keys = calls::keys();
     let run = RunId::unique();
     let no_files = FileVersions::new("/");
     let cache = filled(&keys, &Policy::pure(run), &no_files);
@@ -95,16 +58,14 @@ fn bare_moka(
     bytes: &Vec<u8>,
 ) {
     let value = Arc::new(answer());
-    let by_id = moka::sync::Cache::<u128, Arc<Value>>::new(10_000);
+    let by_id = calls::moka_by_id(id);
     let by_bytes = moka::sync::Cache::<Vec<u8>, Arc<Value>>::new(10_000);
     for number in 0..1_000_u128 {
-        by_id.insert(number, Arc::clone(&value));
         by_bytes.insert(
             [number.to_le_bytes().as_slice(), bytes].concat(),
             Arc::clone(&value),
         );
     }
-    by_id.insert(id.0, Arc::clone(&value));
     by_bytes.insert(bytes.clone(), value);
     group.bench_function("moka_get/u128_key", |bencher| {
         bencher.iter(|| by_id.get(black_box(&id.0)).expect("a hit"));

@@ -2,7 +2,6 @@
 //! has, against a bare spawn and join of a task for each in the same run.
 
 use std::cell::LazyCell;
-use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -12,43 +11,6 @@ use praxis_workflow::{
     ToolEffects,
 };
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
-
-/// Tasks one behind the other, each begun when the one before has ended.
-async fn spawn_and_join_in_turn(tasks: usize) -> usize {
-    for index in 0..tasks {
-        black_box(
-            tokio::spawn(async move { black_box(index) })
-                .await
-                .expect("the task does not panic"),
-        );
-    }
-    tasks
-}
-
-/// All tasks at once.
-async fn spawn_and_join(tasks: usize) -> usize {
-    let mut set = JoinSet::new();
-    for index in 0..tasks {
-        set.spawn(async move { black_box(index) });
-    }
-    let mut joined = 0;
-    while let Some(result) = set.join_next().await {
-        black_box(result.expect("the task does not panic"));
-        joined += 1;
-    }
-    joined
-}
-
-/// Layer by layer, all tasks of one at once.
-async fn spawn_and_join_layers(tasks: usize) -> usize {
-    let width = steps::layer(tasks);
-    let mut joined = 0;
-    while joined < tasks {
-        joined += spawn_and_join(width.min(tasks - joined)).await;
-    }
-    joined
-}
 
 /// As an agent would: on a worker of the runtime, not on the thread that blocks on it.
 fn on_worker(runtime: &Runtime, work: impl Future<Output = usize> + Send + 'static) -> usize {
@@ -65,13 +27,19 @@ fn scheduler(criterion: &mut Criterion) {
     for count in [10usize, 1_000, 100_000] {
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::new("spawn_join", count), |bencher| {
-            bencher.iter(|| assert_eq!(on_worker(&runtime, spawn_and_join(count)), count));
+            bencher.iter(|| assert_eq!(on_worker(&runtime, steps::spawn_and_join(count)), count));
         });
         group.bench_function(BenchmarkId::new("spawn_join_in_turn", count), |bencher| {
-            bencher.iter(|| assert_eq!(on_worker(&runtime, spawn_and_join_in_turn(count)), count));
+            bencher.iter(|| {
+                let work = steps::spawn_and_join_in_turn(count);
+                assert_eq!(on_worker(&runtime, work), count);
+            });
         });
         group.bench_function(BenchmarkId::new("spawn_join_layers", count), |bencher| {
-            bencher.iter(|| assert_eq!(on_worker(&runtime, spawn_and_join_layers(count)), count));
+            bencher.iter(|| {
+                let work = steps::spawn_and_join_layers(count);
+                assert_eq!(on_worker(&runtime, work), count);
+            });
         });
         for (name, shape) in Shape::ALL {
             // Built only where a filter lets the bench run.

@@ -2,6 +2,7 @@
 //! has: each step takes its predecessors' results, has a time limit and leaves a trace event, and
 //! the run can be cancelled.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use praxis_workflow::{
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata};
 
@@ -235,4 +237,48 @@ impl tracing::Subscriber for Counting {
     fn enter(&self, _span: &Id) {}
 
     fn exit(&self, _span: &Id) {}
+}
+
+/// Tasks one behind the other, each begun when the one before has ended.
+///
+/// # Panics
+///
+/// Never: the tasks do not.
+pub async fn spawn_and_join_in_turn(tasks: usize) -> usize {
+    for index in 0..tasks {
+        black_box(
+            tokio::spawn(async move { black_box(index) })
+                .await
+                .expect("the task does not panic"),
+        );
+    }
+    tasks
+}
+
+/// All tasks at once.
+///
+/// # Panics
+///
+/// Never: the tasks do not.
+pub async fn spawn_and_join(tasks: usize) -> usize {
+    let mut set = JoinSet::new();
+    for index in 0..tasks {
+        set.spawn(async move { black_box(index) });
+    }
+    let mut joined = 0;
+    while let Some(result) = set.join_next().await {
+        black_box(result.expect("the task does not panic"));
+        joined += 1;
+    }
+    joined
+}
+
+/// Layer by layer, all tasks of one at once.
+pub async fn spawn_and_join_layers(tasks: usize) -> usize {
+    let width = layer(tasks);
+    let mut joined = 0;
+    while joined < tasks {
+        joined += spawn_and_join(width.min(tasks - joined)).await;
+    }
+    joined
 }

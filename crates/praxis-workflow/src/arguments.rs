@@ -46,8 +46,7 @@ impl Arguments {
         let at = if self.names.len() <= 8 {
             self.names.iter().position(|other| **other == *name)?
         } else {
-            let before = |other: &Box<str>| (**other).cmp(name);
-            self.names.binary_search_by(before).ok()?
+            self.names.binary_search_by_key(&name, |other| other).ok()?
         };
         self.values.get(at)
     }
