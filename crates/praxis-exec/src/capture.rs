@@ -93,7 +93,7 @@ impl<R: AsyncRead + Unpin> Tail<R> {
     }
 
     /// Takes what was read elsewhere.
-    #[cfg(feature = "docker")]
+    #[cfg(any(feature = "docker", feature = "mcp"))]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         self.bound();

@@ -288,7 +288,7 @@ impl ToolContract {
     }
 }
 
-fn check_name(what: &str, name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let goes_on_well = name
         .chars()

@@ -3,7 +3,8 @@
 //! A tool is described by a [`ToolContract`]: its parameters, its effects, its limits.
 //! An [`ExecutionEngine`] runs it: [`NativeEngine`] calls a Rust function,
 //! `local::LocalEngine` (feature `local`) starts a process without a shell,
-//! `docker::DockerEngine` (feature `docker`) makes a container for each call.
+//! `docker::DockerEngine` (feature `docker`) makes a container for each call,
+//! `mcp::McpEngine` (feature `mcp`) calls the tools of MCP servers.
 //! The feature `builtin` adds tools for files and text, `http` adds `http_fetch`,
 //! and `conformance` the test suite that every engine runs.
 //!
@@ -66,6 +67,8 @@ pub mod docker;
 pub mod escape;
 #[cfg(all(feature = "local", unix))]
 pub mod local;
+#[cfg(all(feature = "mcp", unix))]
+pub mod mcp;
 #[cfg(all(feature = "worker", unix))]
 pub mod worker;
 

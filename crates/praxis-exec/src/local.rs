@@ -1,6 +1,6 @@
 //! The engine that runs a tool as a process of this machine.
 
-mod process_tree;
+pub(crate) mod process_tree;
 mod program;
 
 use std::ffi::OsString;
@@ -30,7 +30,7 @@ const ENFORCED: [Limit; 2] = [Limit::Timeout, Limit::OutputBytes];
 const DRAIN: Duration = Duration::from_millis(250);
 
 /// Holds the marks of a process and of those that started it; the tree is found by it.
-const MARK_VARIABLE: &str = "PRAXIS_PROCESS_MARK";
+pub(crate) const MARK_VARIABLE: &str = "PRAXIS_PROCESS_MARK";
 
 /// What the local engine does where contracts leave it open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -212,7 +212,7 @@ fn panicked(payload: Box<dyn Any + Send>) -> Error {
 }
 
 /// Whether a value takes at most `limit` bytes as JSON, leaving out escapes.
-fn fits(value: &Value, limit: u64) -> bool {
+pub(crate) fn fits(value: &Value, limit: u64) -> bool {
     let mut bytes = 0_u64;
     let mut open = vec![value];
     while let Some(value) = open.pop() {

@@ -210,6 +210,19 @@ impl SecretVariables {
         self.found.is_empty()
     }
 
+    /// Adds a secret and gives its value.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn take(&mut self, name: &str, secrets: &Secrets) -> Result<&str, Error> {
+        let place = match self.found.iter().position(|(known, _)| known == name) {
+            Some(place) => place,
+            None => {
+                self.found.push((name.to_owned(), secrets.find(name)?));
+                self.found.len() - 1
+            }
+        };
+        Ok(&self.found[place].1)
+    }
+
     /// The text with `[secret]` in place of every value.
     pub fn conceal<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);

@@ -16,7 +16,7 @@ pub(super) fn parse_bytes(text: &str) -> Option<u64> {
 }
 
 /// Reads a duration: `5s`, `200ms`, `2m`, `1h`; a bare number is seconds.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text)?;
     let factor = match unit {
         "" | "s" | "sec" | "secs" | "second" | "seconds" => 1.0,

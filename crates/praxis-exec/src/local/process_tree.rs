@@ -21,7 +21,7 @@ const MAX_ROUNDS: u32 = 200;
 const RANGE_HOLDS: Duration = Duration::from_secs(1);
 
 /// The processes of one call. Dropped, it kills what is left of them.
-pub(super) struct ProcessTree {
+pub(crate) struct ProcessTree {
     group: Group,
     started: Instant,
     alive: bool,
@@ -36,7 +36,7 @@ struct Group {
 
 impl ProcessTree {
     /// The tree of a process that was started just before as leader of its group, with the mark in its environment.
-    pub(super) fn new(root: u32, mark: CallId) -> Self {
+    pub(crate) fn new(root: u32, mark: CallId) -> Self {
         let root = i32::try_from(root).ok().and_then(Pid::from_raw);
         let mark = mark.as_str().to_owned();
         Self {
@@ -127,7 +127,7 @@ pub(super) fn kill_marked(mark: &str) {
 
 /// The value of the mark variable for a process of this call with this mark: those of Praxis's own parents
 /// stay in it, so that killing an outer tool takes along what tools inside of it started.
-pub(super) fn chained(call: &str, mark: &str) -> String {
+pub(crate) fn chained(call: &str, mark: &str) -> String {
     match std::env::var(MARK_VARIABLE) {
         Ok(outer) if outer.len() < 1024 => format!("{outer},{call},{mark}"),
         _ => format!("{call},{mark}"),

@@ -9,6 +9,7 @@ mod docker;
 mod engine;
 mod escape;
 mod local;
+mod mcp;
 mod schema;
 mod secret;
 
