@@ -20,6 +20,8 @@ use tokio::sync::oneshot;
 
 pub(crate) use host::{EMPTY_IMAGE, HOST};
 pub(crate) use janitor::Janitor;
+#[cfg(feature = "pool")]
+pub(crate) use mounts::Bind;
 pub(crate) use owner::{OWNER_LABEL, Owner};
 pub(crate) use spec::{Spec, TOOL_LABEL};
 

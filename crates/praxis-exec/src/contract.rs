@@ -76,6 +76,8 @@ pub struct ToolContract {
     pub address: Option<String>,
     /// Folders that the tool sees at paths of its own.
     pub mounts: Vec<Mount>,
+    /// Whether an engine that keeps containers may run one call after the other in the same one.
+    pub reuse: bool,
     /// Environment variables with fixed values, in the contract's order.
     pub env: Vec<(String, String)>,
     /// Names of host variables that the tool gets; see [`ToolContract::host_variables`].
@@ -111,6 +113,7 @@ impl ToolContract {
             image: None,
             address: None,
             mounts: Vec::new(),
+            reuse: false,
             env: Vec::new(),
             env_passthrough: Vec::new(),
             secrets: Vec::new(),

@@ -35,7 +35,7 @@
 
 #[cfg(all(any(feature = "local", feature = "docker"), unix))]
 #[cfg_attr(
-    not(any(feature = "local", test)),
+    not(any(feature = "local", feature = "pool", test)),
     expect(
         dead_code,
         reason = "a daemon's streams are pushed, only pipes are read"
@@ -69,6 +69,8 @@ pub mod escape;
 pub mod local;
 #[cfg(all(feature = "mcp", unix))]
 pub mod mcp;
+#[cfg(all(feature = "pool", unix))]
+pub mod pool;
 #[cfg(all(feature = "worker", unix))]
 pub mod worker;
 

@@ -2,8 +2,9 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::{CallId, Error, ErrorKind};
 
@@ -49,4 +50,58 @@ pub fn install(folder: &Path) -> Result<PathBuf, Error> {
         .with_source(source)
     })?;
     Ok(path)
+}
+
+/// The program as a file, which every process of this user shares and which stays.
+///
+/// It is in a folder of temporary files that no other user may enter; the first call of a process looks whether
+/// what is there is this program, and writes it if not.
+///
+/// # Errors
+/// As [`install`]; [`ErrorKind::Denied`] where somebody else has made a folder of that name.
+pub fn file() -> Result<&'static Path, Error> {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(path) = FILE.get() {
+        return Ok(path);
+    }
+    let program = program()?;
+    // Other versions of Praxis have other programs, and may run at the same time.
+    let version = blake3::hash(program).to_hex();
+    let folder = private_folder()?.join(&version[..16]);
+    let path = folder.join("praxis-worker");
+    if !fs::read(&path).is_ok_and(|found| found == program) {
+        make_folder(&folder)?;
+        install(&folder)?;
+    }
+    Ok(FILE.get_or_init(|| path))
+}
+
+/// A folder of temporary files that belongs to this user and that no other may enter.
+pub(crate) fn private_folder() -> Result<PathBuf, Error> {
+    let user = rustix::process::geteuid();
+    let folder = std::env::temp_dir().join(format!("praxis-worker-{}", user.as_raw()));
+    make_folder(&folder)?;
+    let found = fs::symlink_metadata(&folder).map_err(|source| unmade(&folder, source))?;
+    if !found.is_dir() || found.uid() != user.as_raw() || found.mode() & 0o077 != 0 {
+        return Err(Error::new(
+            ErrorKind::Denied,
+            format!("{} is not a folder of this user alone", folder.display()),
+        )
+        .with_help("remove it, or set TMPDIR to a folder of your own"));
+    }
+    Ok(folder)
+}
+
+fn make_folder(folder: &Path) -> Result<(), Error> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(unmade(folder, source))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unmade(folder: &Path, source: std::io::Error) -> Error {
+    let message = format!("cannot make the folder {}: {source}", folder.display());
+    Error::new(ErrorKind::Io, message).with_source(source)
 }

@@ -19,6 +19,7 @@ const SHIPPED: &[Edge] = &[
     ("praxis-agent", "praxis-dsl"),
     ("praxis-agent", "praxis-exec"),
     ("praxis-agent", "praxis-workflow"),
+    ("praxis-exec", "praxis-worker"),
     ("praxis-benches", "praxis-cache"),
     ("praxis-benches", "praxis-dsl"),
     ("praxis-benches", "praxis-workflow"),

@@ -48,6 +48,8 @@ pub(crate) struct Spec {
     pub(crate) read_only: bool,
     /// The capabilities that are left, such as `KILL`.
     pub(crate) capabilities: Vec<String>,
+    /// Settings of the kernel for it, such as `kernel.shmmni`.
+    pub(crate) sysctls: Vec<(String, String)>,
     /// Whether the daemon removes it by itself when it ends.
     pub(crate) auto_remove: bool,
     /// Labels beside the owner's.
@@ -94,6 +96,7 @@ impl Spec {
             network: limits.network == Some(true),
             read_only: limits.read_only != Some(false),
             capabilities: Vec::new(),
+            sysctls: Vec::new(),
             auto_remove: false,
             labels: vec![(TOOL_LABEL.to_owned(), contract.name.clone())],
         })
@@ -156,6 +159,7 @@ impl Spec {
                 soft: Some(0),
                 hard: Some(0),
             }]),
+            sysctls: Some(self.sysctls.iter().cloned().collect()),
             ipc_mode: Some("private".to_owned()),
             cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
             // What a tool prints is read as it comes; kept by the daemon as well, it could fill the disk.

@@ -215,6 +215,9 @@ impl<'a> Reader<'a> {
         if let Some(node) = self.anywhere(&["mounts", "volumes"])? {
             self.contract.mounts = mounts(node)?;
         }
+        if let Some(node) = self.anywhere(&["reuse"])? {
+            self.contract.reuse = boolean(node, "reuse")?;
+        }
         if let Some(node) = self.anywhere(&["env", "environment"])? {
             self.contract.env = variables(node)?;
         }

@@ -10,6 +10,7 @@ mod engine;
 mod escape;
 mod local;
 mod mcp;
+mod pool;
 mod schema;
 mod secret;
 

@@ -2,29 +2,45 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::launch::as_user;
 
-/// Empties folders that belong to the worker and that a tool could write to.
+/// Empties folders of what the tool's user has put there.
 ///
+/// What is somebody else's was there before, and what is on another file system is mounted there: both stay.
 /// The tool's own user does it: the worker has no right to another user's files.
 pub(super) fn empty(folders: &[PathBuf], uid: u32) -> io::Result<()> {
-    let mut entries = Vec::new();
+    let mut left = Vec::new();
     for folder in folders {
-        for entry in fs::read_dir(folder)? {
-            entries.push(entry?.path());
-        }
+        collect(folder, uid, &mut left)?;
     }
-    if entries.is_empty() {
+    if left.is_empty() {
         return Ok(());
     }
-    as_user(uid, || entries.iter().try_for_each(|entry| remove(entry)))
+    as_user(uid, || left.iter().try_for_each(|entry| remove(entry)))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path)?.is_dir() {
+/// The entries of a folder to be removed, each with whether it is a folder itself.
+fn collect(folder: &Path, uid: u32, left: &mut Vec<(PathBuf, bool)>) -> io::Result<()> {
+    let mut entries = fs::read_dir(folder)?.peekable();
+    if entries.peek().is_none() {
+        return Ok(());
+    }
+    let device = fs::symlink_metadata(folder)?.dev();
+    for entry in entries {
+        let path = entry?.path();
+        let found = fs::symlink_metadata(&path)?;
+        if found.uid() == uid && found.dev() == device {
+            left.push((path, found.is_dir()));
+        }
+    }
+    Ok(())
+}
+
+fn remove((path, is_folder): &(PathBuf, bool)) -> io::Result<()> {
+    match is_folder {
         true => fs::remove_dir_all(path),
         false => fs::remove_file(path),
     }
@@ -97,9 +113,19 @@ mod tests {
         fs::write(outside.join("kept"), "").unwrap();
         fs::write(inside.join("file"), "").unwrap();
         std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
-        for entry in fs::read_dir(&inside).unwrap() {
-            remove(&entry.unwrap().path()).unwrap();
-        }
+        let own = fs::metadata(&inside).unwrap().uid();
+        let collected = |uid: u32| {
+            let mut left = Vec::new();
+            collect(&inside, uid, &mut left).unwrap();
+            left
+        };
+        assert!(
+            collected(own + 1).is_empty(),
+            "what is another user's stays"
+        );
+        collected(own)
+            .iter()
+            .for_each(|entry| remove(entry).unwrap());
         assert_eq!(fs::read_dir(&inside).unwrap().count(), 0);
         assert!(
             outside.join("kept").exists(),
