@@ -90,7 +90,7 @@ pub enum Exit {
 
 /// Bytes that are no frame of this protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed(&'static str);
+pub struct Malformed(pub(crate) &'static str);
 
 impl fmt::Display for Malformed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -275,10 +275,10 @@ impl Answer {
 }
 
 /// A frame in the making.
-struct Frame(Vec<u8>);
+pub(crate) struct Frame(Vec<u8>);
 
 impl Frame {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(vec![0; 4])
     }
 
@@ -287,7 +287,7 @@ impl Frame {
         self
     }
 
-    fn flag(&mut self, flag: bool) -> &mut Self {
+    pub(crate) fn flag(&mut self, flag: bool) -> &mut Self {
         self.byte(flag.into())
     }
 
@@ -296,25 +296,25 @@ impl Frame {
         self
     }
 
-    fn u64(&mut self, number: u64) -> &mut Self {
+    pub(crate) fn u64(&mut self, number: u64) -> &mut Self {
         self.0.extend_from_slice(&number.to_le_bytes());
         self
     }
 
-    fn count(&mut self, count: usize) {
+    pub(crate) fn count(&mut self, count: usize) {
         // More than fits makes a frame that is too long anyway.
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.0.extend_from_slice(&count.to_le_bytes());
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.0.extend_from_slice(bytes);
     }
 
     fn end(&mut self) {}
 
-    fn finish(mut self, limit: usize) -> Result<Vec<u8>, Malformed> {
+    pub(crate) fn finish(mut self, limit: usize) -> Result<Vec<u8>, Malformed> {
         let length = self.0.len() - 4;
         if length > limit {
             return Err(Malformed("it is longer than any may be"));
@@ -326,7 +326,7 @@ impl Frame {
 }
 
 /// What is left to read of a frame.
-struct Fields<'a>(&'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
     fn chunk<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
@@ -339,7 +339,7 @@ impl<'a> Fields<'a> {
         self.chunk().map(|[byte]| byte)
     }
 
-    fn flag(&mut self) -> Result<bool, Malformed> {
+    pub(crate) fn flag(&mut self) -> Result<bool, Malformed> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -351,7 +351,7 @@ impl<'a> Fields<'a> {
         self.chunk().map(i32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         self.chunk().map(u64::from_le_bytes)
     }
 
@@ -359,11 +359,11 @@ impl<'a> Fields<'a> {
         T::try_from(self.u64()?).map_err(|_| Malformed("a number is too large"))
     }
 
-    fn count(&mut self) -> Result<usize, Malformed> {
+    pub(crate) fn count(&mut self) -> Result<usize, Malformed> {
         self.chunk().map(|bytes| u32::from_le_bytes(bytes) as usize)
     }
 
-    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.count()?;
         let (bytes, rest) = self.0.split_at_checked(length).ok_or(SHORT)?;
         self.0 = rest;
@@ -371,7 +371,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A text without a NUL in it, as the kernel takes it.
-    fn text(&mut self) -> Result<OsString, Malformed> {
+    pub(crate) fn text(&mut self) -> Result<OsString, Malformed> {
         let bytes = self.bytes()?;
         if bytes.contains(&0) {
             return Err(Malformed("a text holds a NUL"));
@@ -379,7 +379,7 @@ impl<'a> Fields<'a> {
         Ok(OsString::from_vec(bytes.to_vec()))
     }
 
-    fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         item: impl Fn(&mut Self) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Malformed> {
@@ -391,7 +391,7 @@ impl<'a> Fields<'a> {
         (0..count).map(|_| item(self)).collect()
     }
 
-    fn finish(&self) -> Result<(), Malformed> {
+    pub(crate) fn finish(&self) -> Result<(), Malformed> {
         match self.0 {
             [] => Ok(()),
             _ => Err(Malformed("there is more in it than its fields")),

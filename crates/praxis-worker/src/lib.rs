@@ -4,3 +4,5 @@
 
 #[cfg(unix)]
 pub mod frames;
+#[cfg(unix)]
+pub mod staging;

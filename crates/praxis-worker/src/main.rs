@@ -4,6 +4,8 @@
 //! It holds no policy: what it is told on its command line or over its socket, it does.
 
 #[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(target_os = "linux")]
 mod serve;
 
 use std::ffi::OsString;
@@ -18,6 +20,12 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     // A mode goes on until its work is done, and fails with a line for whoever started it.
     let outcome: Result<ExitCode, String> = match arguments.split_first() {
+        #[cfg(target_os = "linux")]
+        Some((mode, rest)) if mode == "sandbox" => sandbox::keep(rest),
+        #[cfg(target_os = "linux")]
+        Some((mode, rest)) if mode == "stage" => sandbox::stage(rest),
+        #[cfg(target_os = "linux")]
+        Some((mode, _)) if mode == "probe" => sandbox::probe(),
         Some((mode, rest)) if mode == "idle" => idle(rest),
         #[cfg(target_os = "linux")]
         Some((mode, rest)) if mode == "serve" => serve::run(rest),
