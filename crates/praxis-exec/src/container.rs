@@ -2,7 +2,6 @@
 
 mod host;
 mod janitor;
-mod mounts;
 mod owner;
 mod spec;
 
@@ -20,8 +19,6 @@ use tokio::sync::oneshot;
 
 pub(crate) use host::{EMPTY_IMAGE, HOST};
 pub(crate) use janitor::Janitor;
-#[cfg(feature = "pool")]
-pub(crate) use mounts::Bind;
 pub(crate) use owner::{OWNER_LABEL, Owner};
 pub(crate) use spec::{Spec, TOOL_LABEL};
 

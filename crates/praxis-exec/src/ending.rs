@@ -23,7 +23,7 @@ pub(crate) fn timed_out(limit: Duration) -> Error {
 }
 
 /// The kernel killed a process of the tool because the tool's memory was used up.
-#[cfg(feature = "docker")]
+#[cfg(any(feature = "docker", feature = "sandbox"))]
 pub(crate) fn out_of_memory(limit: u64) -> Error {
     Error::new(
         ErrorKind::OutOfMemory,

@@ -50,6 +50,8 @@ mod engine;
 mod error;
 mod limits;
 mod measure;
+#[cfg(any(feature = "docker", feature = "sandbox"))]
+mod mounts;
 mod native;
 mod schema;
 mod secret;

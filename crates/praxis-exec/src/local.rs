@@ -1,30 +1,41 @@
 //! The engine that runs a tool as a process of this machine.
 
+mod level;
 pub(crate) mod process_tree;
 mod program;
+mod running;
+#[cfg(all(feature = "sandbox", target_os = "linux"))]
+mod stages;
+#[cfg(not(all(feature = "sandbox", target_os = "linux")))]
+#[path = "local/no_stages.rs"]
+mod stages;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::pin::pin;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::net::unix::pipe;
 
-use self::process_tree::ProcessTree;
+pub use self::level::Level;
+use self::program::Launch;
+use self::running::{Running, Streams};
+use self::stages::Stages;
 use crate::capture::{Head, Tail, TooLarge};
 use crate::contract::units::duration_text;
 use crate::ending;
 use crate::{
-    BoxFuture, CallId, Capabilities, Error, ErrorKind, ExecutionEngine, Isolation, Limit, Output,
-    Request, SecretVariables, ToolContract,
+    BoxFuture, Capabilities, Error, ErrorKind, ExecutionEngine, Limit, Output, Request,
+    SecretVariables, ToolContract,
 };
 
 const NAME: &str = "local";
 
-/// The limits that this engine can hold a process to.
-const ENFORCED: [Limit; 2] = [Limit::Timeout, Limit::OutputBytes];
+/// The limits that every level holds a process to.
+const ALWAYS: [Limit; 2] = [Limit::Timeout, Limit::OutputBytes];
 
 /// How long the pipes of a process that has ended may stay open: only something outside of its tree holds them.
 const DRAIN: Duration = Duration::from_millis(250);
@@ -37,6 +48,9 @@ pub(crate) const MARK_VARIABLE: &str = "PRAXIS_PROCESS_MARK";
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LocalConfig {
+    /// How far tools are kept from the machine: exactly so far, and contracts that ask for more are refused.
+    /// Default: none, and each call has the lowest level, from `process` up, that gives what its contract asks for.
+    pub level: Option<Level>,
     /// The time limit of a tool without one. Default: 60 seconds.
     #[serde(with = "duration_text")]
     pub timeout: Duration,
@@ -47,36 +61,49 @@ pub struct LocalConfig {
     /// How long a tool has after SIGTERM, at its time limit, before SIGKILL. Default: 500 ms.
     #[serde(with = "duration_text")]
     pub kill_grace: Duration,
+    /// From the level `process` up: the most that one file may grow to, in bytes. Default: no bound but the user's own.
+    pub file_bytes: Option<u64>,
+    /// On the level `sandbox`: the size of a tool's `/tmp`, in bytes of memory. Default: 256 MiB.
+    pub scratch_bytes: u64,
+    /// On the level `sandbox`: files and folders that tools may read and execute, beside the machine's programs
+    /// and libraries, under their own absolute paths. Default: none.
+    pub visible: Vec<PathBuf>,
 }
 
 impl Default for LocalConfig {
     fn default() -> Self {
         Self {
+            level: None,
             timeout: Duration::from_secs(60),
             output_bytes: 16 * 1024 * 1024,
             stderr_bytes: 64 * 1024,
             kill_grace: Duration::from_millis(500),
+            file_bytes: None,
+            scratch_bytes: 256 * 1024 * 1024,
+            visible: Vec::new(),
         }
     }
 }
 
-/// Runs a tool as a process: no shell, a cleared environment, a process group of its own.
+/// Runs a tool as a process: no shell, a cleared environment, a session or process group of its own.
 ///
 /// The process starts in the workspace root and gets its arguments as variables,
 /// as one JSON object on standard input, and in the placeholders of its command.
-/// When the call ends, however it ends, the process and all its descendants are killed:
-/// those of its group, those that it is an ancestor of, and those that carry its mark in their environment.
-/// A descendant that has left the group, lost its parent *and* cleared its environment is out of reach;
-/// only an engine with a container or a process namespace can hold that one.
+/// When the call ends, however it ends, the process and all its descendants are killed.
+/// [`Level`] says how surely, and what else a level keeps a tool from.
+///
+/// Clones share the processes that the levels above [`Level::None`] keep ready; they end with the last clone.
 #[derive(Clone, Debug, Default)]
 pub struct LocalEngine {
     config: LocalConfig,
+    stages: Stages,
 }
 
 impl LocalEngine {
     /// An engine with this configuration.
     pub fn new(config: LocalConfig) -> Self {
-        Self { config }
+        let stages = Stages::new(&config);
+        Self { config, stages }
     }
 
     /// The variables of the host that a tool would get from this engine, for the keys of remembered results.
@@ -95,7 +122,8 @@ impl LocalEngine {
         secrets: &SecretVariables,
     ) -> Result<Output, Error> {
         let started = Instant::now();
-        self.capabilities().admit(request)?;
+        request.contract.check()?;
+        let level = self.level(request)?;
         let timeout = request.limits.timeout.unwrap_or(self.config.timeout);
         let output_bytes = request
             .limits
@@ -103,33 +131,45 @@ impl LocalEngine {
             .unwrap_or(self.config.output_bytes);
         let input = serde_json::to_vec(request.arguments).expect("JSON has only text keys");
 
-        let mut process = self.start(request, secrets).await?;
-        let mut stdout = Head::new(process.child.stdout.take(), output_bytes);
-        let mut stderr = Tail::new(process.child.stderr.take(), self.config.stderr_bytes);
-        let stdin = process.child.stdin.take();
+        let launch = Launch::new(request, secrets)?;
+        let (streams, theirs) = Streams::new().map_err(|source| {
+            Error::new(ErrorKind::Io, format!("cannot make its pipes: {source}"))
+                .with_source(source)
+        })?;
+        let mut running = match level {
+            Level::None => Running::direct(launch, request, theirs).await?,
+            level => {
+                let stages = &self.stages;
+                Running::Staged(stages.start(level, launch, request, theirs).await?)
+            }
+        };
+        let mut stdout = Head::new(Some(streams.stdout), output_bytes);
+        let mut stderr = Tail::new(Some(streams.stderr), self.config.stderr_bytes);
         let end = {
-            let attended = attend(&mut process.child, stdin, &input, &mut stdout, &mut stderr);
+            let attended = attend(
+                &mut running,
+                streams.stdin,
+                &input,
+                &mut stdout,
+                &mut stderr,
+            );
             tokio::time::timeout(timeout, attended).await
         };
         let status = match end {
             Ok(End::Exited(status)) => {
-                process.tree.sweep().await;
-                status.map_err(|source| {
-                    Error::new(
-                        ErrorKind::Io,
-                        format!("cannot wait for its process: {source}"),
-                    )
-                    .with_source(source)
-                })?
+                running.sweep().await;
+                status
             }
             Ok(End::TooLarge) => {
-                process.kill().await;
+                running.kill().await;
                 return Err(ending::too_large(output_bytes).with_stderr(stderr.text()));
             }
             Err(_) => {
-                process.stop(self.config.kill_grace).await;
+                running.stop(self.config.kill_grace).await;
                 let _ = tokio::time::timeout(DRAIN, stderr.fill()).await;
-                return Err(ending::timed_out(timeout).with_stderr(stderr.text()));
+                let error = running.out_of_memory();
+                let error = error.unwrap_or_else(|| ending::timed_out(timeout));
+                return Err(error.with_stderr(stderr.text()));
             }
         };
         let drained = tokio::time::timeout(DRAIN, async {
@@ -140,6 +180,11 @@ impl LocalEngine {
         }
         // Before a line of it is cut for the message, so that no secret is cut in two.
         let stderr = secrets.conceal(&stderr.text()).into_owned();
+        if let Some(error) = running.out_of_memory() {
+            let code = status.ok().and_then(|status| status.code());
+            return Err(error.with_exit_code(code).with_stderr(stderr));
+        }
+        let status = status.map_err(|error| error.with_stderr(stderr.as_str()))?;
         if !status.success() {
             return Err(failed(status, stderr));
         }
@@ -149,59 +194,6 @@ impl LocalEngine {
         output.stderr = stderr;
         output.exit_code = status.code();
         Ok(output)
-    }
-
-    async fn start(
-        &self,
-        request: &Request<'_>,
-        secrets: &SecretVariables,
-    ) -> Result<Process, Error> {
-        let contract = request.contract;
-        contract.check()?;
-        let variables = contract.argument_variables(request.arguments)?;
-        let host = program::host_environment(contract);
-        let dir = contract.dir.as_deref().unwrap_or(request.root);
-        let words = contract.expand_command(request.arguments, request.root, dir)?;
-        let (program, words) = program::resolve(contract, &words, request.root, &variables, &host)?;
-
-        let mark = CallId::unique();
-        let mut command = Command::new(&program);
-        command
-            .args(words)
-            .env_clear()
-            .envs(host)
-            .envs(&variables.set)
-            .envs(secrets.expose())
-            .env("PRAXIS_ROOT", request.root)
-            .env("PRAXIS_CALL_ID", request.call_id.as_str())
-            .env(
-                MARK_VARIABLE,
-                process_tree::chained(request.call_id.as_str(), mark.as_str()),
-            )
-            .current_dir(request.root)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        if let Some(dir) = &contract.dir {
-            command.env("PRAXIS_CONTRACT_DIR", dir);
-        }
-        if !variables.omitted.is_empty() {
-            command.env("PRAXIS_STDIN_ONLY", variables.omitted.join(","));
-        }
-        let child = program::spawn(&mut command, &program, request.root).await?;
-        let pid = child.id().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Io,
-                "its process has no id although it was just started",
-            )
-        })?;
-        tracing::debug!(tool = contract.name, call = %request.call_id, pid, "process started");
-        Ok(Process {
-            tree: ProcessTree::new(pid, mark),
-            child,
-        })
     }
 }
 
@@ -219,7 +211,8 @@ impl ExecutionEngine for LocalEngine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(NAME, Isolation::Process, &ENFORCED)
+        let level = self.highest();
+        Capabilities::new(NAME, level.isolation(), &self.enforced(level))
     }
 
     fn suits(&self, contract: &ToolContract) -> Result<(), String> {
@@ -237,45 +230,22 @@ impl ExecutionEngine for LocalEngine {
     }
 }
 
-/// A running process. The tree comes first, so that on a drop it is killed while its root is still there to be found.
-struct Process {
-    tree: ProcessTree,
-    child: Child,
-}
-
-impl Process {
-    /// Kills everything and takes the process off the kernel's table.
-    async fn kill(&mut self) {
-        self.tree.kill().await;
-        let _ = tokio::time::timeout(DRAIN, self.child.wait()).await;
-    }
-
-    /// Asks everything to end, and kills what has not after `grace`.
-    async fn stop(&mut self, grace: Duration) {
-        self.tree.terminate().await;
-        let _ = tokio::time::timeout(grace, self.child.wait()).await;
-        self.kill().await;
-    }
-}
-
 enum End {
-    Exited(std::io::Result<ExitStatus>),
+    Exited(Result<ExitStatus, Error>),
     TooLarge,
 }
 
 /// Feeds and reads the process until it ends or says too much.
 async fn attend(
-    child: &mut Child,
-    stdin: Option<ChildStdin>,
+    running: &mut Running,
+    mut stdin: pipe::Sender,
     input: &[u8],
-    stdout: &mut Head<ChildStdout>,
-    stderr: &mut Tail<ChildStderr>,
+    stdout: &mut Head<pipe::Receiver>,
+    stderr: &mut Tail<pipe::Receiver>,
 ) -> End {
-    let mut feed = pin!(async {
-        if let Some(mut stdin) = stdin {
-            // A program may well end without having read its input.
-            let _ = stdin.write_all(input).await;
-        }
+    let mut feed = pin!(async move {
+        // A program may well end without having read its input.
+        let _ = stdin.write_all(input).await;
     });
     let mut read = pin!(async {
         let keep_tail = async {
@@ -287,7 +257,7 @@ async fn attend(
     let (mut fed, mut drained) = (false, false);
     loop {
         tokio::select! {
-            status = child.wait() => return End::Exited(status),
+            status = running.wait() => return End::Exited(status),
             outcome = &mut read, if !drained => match outcome {
                 Ok(_) => drained = true,
                 Err(TooLarge) => return End::TooLarge,

@@ -154,7 +154,7 @@ fn target(contract: &ToolContract, written: &str) -> Result<String, Error> {
     Ok(clean.display().to_string())
 }
 
-fn real(path: &Path, what: impl Fn() -> String) -> Result<PathBuf, Error> {
+pub(crate) fn real(path: &Path, what: impl Fn() -> String) -> Result<PathBuf, Error> {
     let found = path.canonicalize().map_err(|source| {
         Error::new(
             ErrorKind::NotFound,

@@ -14,6 +14,7 @@ type Edge = (&'static str, &'static str);
 /// What a user of the upper package builds with it.
 const SHIPPED: &[Edge] = &[
     ("praxis-dsl", "praxis-cache"),
+    ("praxis-exec", "praxis-worker"),
     ("praxis-workflow", "praxis-dsl"),
     ("praxis-agent", "praxis-cache"),
     ("praxis-agent", "praxis-dsl"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::mounts::Bind;
+use crate::mounts::Bind;
 
 /// What a contract or a configuration writes in place of an image.
 pub(crate) const HOST: &str = "host";

@@ -10,9 +10,9 @@ use bollard::models::{
 };
 
 use super::host;
-use super::mounts::{self, Bind, CONTRACT_DIR};
 use super::owner::{OWNER_LABEL, Owner};
 use crate::docker::DockerConfig;
+use crate::mounts::{self, Bind, CONTRACT_DIR};
 use crate::{Error, ErrorKind, Request, ToolContract};
 
 /// The label that holds the name of the tool that a container was made for.

@@ -46,6 +46,25 @@ impl ProcessTree {
         }
     }
 
+    /// The tree of processes that have the mark in their environment, without a root that is known.
+    #[cfg(all(feature = "sandbox", target_os = "linux"))]
+    pub(super) fn marked(mark: CallId) -> Self {
+        Self {
+            group: Group {
+                root: None,
+                mark: mark.as_str().to_owned(),
+            },
+            started: Instant::now(),
+            alive: true,
+        }
+    }
+
+    /// All of it is known to have ended.
+    #[cfg(all(feature = "sandbox", target_os = "linux"))]
+    pub(super) fn gone(&mut self) {
+        self.alive = false;
+    }
+
     /// Sends SIGTERM to all of it.
     pub(super) async fn terminate(&self) {
         self.group.signal_group(Signal::TERM);

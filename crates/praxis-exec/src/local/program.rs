@@ -1,5 +1,6 @@
 //! Finding and starting a program.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -8,12 +9,67 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
-use crate::{ArgumentVariables, Error, ErrorKind, ToolContract};
+use super::{MARK_VARIABLE, process_tree};
+use crate::{ArgumentVariables, CallId, Error, ErrorKind, Request, SecretVariables, ToolContract};
 
 /// Host variables that every program gets: what finds programs, and what decides language and temporary files.
 const BASE_VARIABLES: [&str; 3] = ["PATH", "LANG", "TMPDIR"];
 
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// A program with all that it is started with.
+pub(super) struct Launch {
+    /// Its path.
+    pub(super) program: PathBuf,
+    /// Its arguments.
+    pub(super) words: Vec<OsString>,
+    /// All of its environment.
+    pub(super) variables: BTreeMap<OsString, OsString>,
+    /// What its processes are found by.
+    pub(super) mark: CallId,
+}
+
+impl Launch {
+    pub(super) fn new(request: &Request<'_>, secrets: &SecretVariables) -> Result<Self, Error> {
+        let contract = request.contract;
+        let arguments = contract.argument_variables(request.arguments)?;
+        let host = host_environment(contract);
+        let dir = contract.dir.as_deref().unwrap_or(request.root);
+        let words = contract.expand_command(request.arguments, request.root, dir)?;
+        let (program, words) = resolve(contract, words, request.root, &arguments, &host)?;
+        let mark = CallId::unique();
+        let chain = process_tree::chained(request.call_id.as_str(), mark.as_str());
+        let mut variables: BTreeMap<OsString, OsString> = host
+            .into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .collect();
+        let mut set = |name: String, value: OsString| variables.insert(name.into(), value);
+        for (name, value) in arguments.set {
+            set(name, value.into());
+        }
+        for (name, value) in secrets.expose() {
+            set(name.to_owned(), value.into());
+        }
+        set("PRAXIS_ROOT".to_owned(), request.root.into());
+        set("PRAXIS_CALL_ID".to_owned(), request.call_id.as_str().into());
+        set(MARK_VARIABLE.to_owned(), chain.into());
+        if let Some(dir) = &contract.dir {
+            set("PRAXIS_CONTRACT_DIR".to_owned(), dir.into());
+        }
+        if !arguments.omitted.is_empty() {
+            set(
+                "PRAXIS_STDIN_ONLY".to_owned(),
+                arguments.omitted.join(",").into(),
+            );
+        }
+        Ok(Self {
+            program,
+            words,
+            variables,
+            mark,
+        })
+    }
+}
 
 /// The host's variables that the tool gets.
 pub(super) fn host_environment(contract: &ToolContract) -> Vec<(String, OsString)> {
@@ -33,29 +89,28 @@ pub(super) fn host_environment(contract: &ToolContract) -> Vec<(String, OsString
 }
 
 /// The program to start and its arguments.
-pub(super) fn resolve<'w>(
+fn resolve(
     contract: &ToolContract,
-    words: &'w [OsString],
+    mut words: Vec<OsString>,
     root: &Path,
     variables: &ArgumentVariables,
     host: &[(String, OsString)],
-) -> Result<(PathBuf, Vec<&'w OsStr>), Error> {
-    if contract.shell && !words.is_empty() {
-        let script = words.iter().map(OsString::as_os_str);
-        let arguments = [OsStr::new("-c")].into_iter().chain(script).collect();
-        return Ok((PathBuf::from("/bin/sh"), arguments));
-    }
-    let Some((program, arguments)) = words.split_first() else {
+) -> Result<(PathBuf, Vec<OsString>), Error> {
+    if words.is_empty() {
         return Err(Error::new(
             ErrorKind::InvalidContract,
             "the contract has no `command`, so there is no program to start",
         ));
-    };
-    let arguments = arguments.iter().map(OsString::as_os_str).collect();
+    }
+    if contract.shell {
+        words.insert(0, "-c".into());
+        return Ok((PathBuf::from("/bin/sh"), words));
+    }
+    let program = words.remove(0);
     if program.as_encoded_bytes().contains(&b'/') {
         let path = contract.dir.as_deref().unwrap_or(root).join(program);
         check_executable(&path)?;
-        return Ok((path, arguments));
+        return Ok((path, words));
     }
     let path = match variables.set.get("PATH") {
         Some(path) => OsStr::new(path),
@@ -64,7 +119,7 @@ pub(super) fn resolve<'w>(
             .find(|(name, _)| name == "PATH")
             .map_or(OsStr::new(DEFAULT_PATH), |(_, path)| path),
     };
-    Ok((search(program, path)?, arguments))
+    Ok((search(&program, path)?, words))
 }
 
 /// Looks for a program in the absolute folders of a `PATH`; a relative one would depend on where Praxis runs.
@@ -138,7 +193,8 @@ pub(super) async fn spawn(
     }
 }
 
-fn not_started(source: io::Error, program: &Path, root: &Path) -> Error {
+/// Why a program could not be started.
+pub(super) fn not_started(source: io::Error, program: &Path, root: &Path) -> Error {
     let shown = program.display();
     let error = match source.kind() {
         io::ErrorKind::ArgumentListTooLong => Error::new(

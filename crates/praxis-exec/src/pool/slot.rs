@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 
 use super::link::{Link, Lost};
-use crate::container::{Bind, Container, Spec};
+use crate::container::{Container, Spec};
 use crate::docker::Client;
+use crate::mounts::Bind;
 use crate::{CallId, Error, ErrorKind, worker};
 
 /// Where a container finds the worker.
