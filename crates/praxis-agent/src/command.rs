@@ -15,12 +15,14 @@ pub(crate) mod runs;
 pub(crate) mod state;
 pub(crate) mod tools;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use praxis_agent::{Placement, Toolbox};
-use praxis_exec::ExecutionEngine;
 use praxis_exec::docker::{DockerConfig, DockerEngine};
-use praxis_exec::local::LocalEngine;
+use praxis_exec::local::{Level, LocalConfig, LocalEngine};
+use praxis_exec::pool::{PoolConfig, PoolEngine};
+use praxis_exec::{ExecutionEngine, Isolation};
 
 use crate::arguments::{EngineChoice, Folders, State};
 use crate::exit::Stop;
@@ -28,7 +30,7 @@ use crate::overheads;
 
 /// The built-in tools and those of the folders, to be looked at; says on standard error what contracts say in vain.
 fn toolbox(folders: &Folders, allow_network: bool) -> Result<Toolbox, Stop> {
-    with_engines(folders, allow_network, &EngineChoice::default())
+    with_engines(folders, allow_network, &EngineChoice::default(), None)
 }
 
 /// The same tools, to be run: on what the operator says, and at the costs that were measured here.
@@ -36,22 +38,28 @@ fn placed_toolbox(
     folders: &Folders,
     allow_network: bool,
     choice: &EngineChoice,
+    root: Option<&Path>,
     state: &State,
 ) -> Result<Toolbox, Stop> {
     let mut placement = Placement::default();
     placement.floor = choice.isolation;
     placement.accept.clone_from(&choice.accept);
+    // A container that is warm is a container too.
+    placement
+        .instead
+        .insert("docker".to_owned(), "pool".to_owned());
     placement.instead.extend(choice.instead.iter().cloned());
     placement.overheads = overheads::read(state);
-    Ok(with_engines(folders, allow_network, choice)?.placing(placement))
+    Ok(with_engines(folders, allow_network, choice, root)?.placing(placement))
 }
 
 fn with_engines(
     folders: &Folders,
     allow_network: bool,
     choice: &EngineChoice,
+    root: Option<&Path>,
 ) -> Result<Toolbox, Stop> {
-    let mut toolbox = Toolbox::with_engines(allow_network, engines(choice))?;
+    let mut toolbox = Toolbox::with_engines(allow_network, engines(choice, root))?;
     for folder in &folders.tools {
         for warning in toolbox.add_folder(folder)? {
             tracing::warn!("{warning}");
@@ -61,11 +69,19 @@ fn with_engines(
 }
 
 /// What runs the tools that are programs. None of them reaches for anything before its first call.
-fn engines(choice: &EngineChoice) -> Vec<Arc<dyn ExecutionEngine>> {
+fn engines(choice: &EngineChoice, root: Option<&Path>) -> Vec<Arc<dyn ExecutionEngine>> {
+    let mut local = LocalConfig::default();
+    if choice.isolation == Isolation::Sandbox {
+        local.level = Some(Level::Sandbox);
+    }
     let mut docker = DockerConfig::default();
     docker.image = Some(choice.image.as_deref().unwrap_or("host").to_owned());
+    let mut pool = PoolConfig::default();
+    pool.docker = docker.clone();
+    pool.root = root.map(Path::to_owned);
     vec![
-        Arc::new(LocalEngine::default()),
+        Arc::new(LocalEngine::new(local)),
+        Arc::new(PoolEngine::new(pool)),
         Arc::new(DockerEngine::new(docker)),
     ]
 }

@@ -31,6 +31,6 @@ mod program;
 mod toolbox;
 
 pub use agent::Agent;
-pub use placement::{Placed, Placement};
+pub use placement::{LOCAL, LOCAL_SANDBOX, POOL, POOL_REUSED, Placed, Placement};
 pub use program::{Loaded, Problem, load, load_text, read};
 pub use toolbox::{Tool, Toolbox};

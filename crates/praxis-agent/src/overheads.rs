@@ -13,13 +13,15 @@ use serde::{Deserialize, Serialize};
 use crate::arguments::State;
 use crate::exit::{Exit, Stop};
 
+pub(crate) use praxis_agent::{LOCAL, POOL, POOL_REUSED};
+
 const FILE: &str = "engines.json";
 /// Larger files are not ours.
 const MOST_BYTES: u64 = 1 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Measured {
-    /// By the engine's name, in milliseconds.
+    /// In milliseconds, by the names that `Placement::overheads` has.
     overhead_ms: BTreeMap<String, f64>,
 }
 

@@ -8,6 +8,15 @@ use praxis_exec::{
     Candidate, Error, ErrorKind, ExecutionEngine, Isolation, Limit, ToolContract, choose,
 };
 
+/// The engine of processes of this machine.
+pub const LOCAL: &str = "local";
+/// What a call of it costs in a sandbox.
+pub const LOCAL_SANDBOX: &str = "local:sandbox";
+/// The engine of warm containers.
+pub const POOL: &str = "pool";
+/// What a call of it costs where a container is used again.
+pub const POOL_REUSED: &str = "pool:reused";
+
 /// What the operator says about the engines that programs run on.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -17,7 +26,8 @@ pub struct Placement {
     pub floor: Isolation,
     /// Limits that are waived where an engine lacks them.
     pub accept: Vec<Limit>,
-    /// What a call costs by the engine's name, as measured on this machine.
+    /// What a call costs by the engine's name, as measured on this machine;
+    /// [`LOCAL_SANDBOX`] and [`POOL_REUSED`] are what those engines cost where they do more or less.
     pub overheads: BTreeMap<String, Duration>,
     /// The engine that stands in for another, by the other's name.
     pub instead: BTreeMap<String, String>,
@@ -88,6 +98,15 @@ impl Placement {
         })
     }
 
+    fn overhead(&self, engine: &str, contract: &ToolContract) -> Option<Duration> {
+        let name = match engine {
+            LOCAL if self.floor.max(contract.isolation) == Isolation::Sandbox => LOCAL_SANDBOX,
+            POOL if contract.reuse => POOL_REUSED,
+            other => other,
+        };
+        self.overheads.get(name).copied()
+    }
+
     fn cheapest<'a>(
         &self,
         contract: &ToolContract,
@@ -106,8 +125,8 @@ impl Placement {
             .iter()
             .map(|engine| {
                 let candidate = Candidate::new(&**engine);
-                match self.overheads.get(engine.name()) {
-                    Some(overhead) => candidate.with_overhead(*overhead),
+                match self.overhead(engine.name(), contract) {
+                    Some(overhead) => candidate.with_overhead(overhead),
                     None => candidate,
                 }
             })

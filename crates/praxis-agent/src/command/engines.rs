@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use praxis_agent::Toolbox;
+use praxis_exec::local::{Level, LocalConfig, LocalEngine};
 use praxis_exec::{
     Capabilities, Error, ErrorKind, ExecutionEngine, Limit, Measured, ToolContract, idle_function,
     idle_program, measure, worker,
@@ -36,7 +37,7 @@ struct Row {
 }
 
 pub(crate) fn engines(arguments: &Engines) -> Result<Exit, Stop> {
-    let tools = super::with_engines(&arguments.folders, false, &arguments.choice)?;
+    let tools = super::with_engines(&arguments.folders, false, &arguments.choice, None)?;
     let runtime = super::run::runtime()?;
     let interrupted = super::run::interrupted(&runtime);
     let rows = runtime.block_on(async {
@@ -82,18 +83,15 @@ async fn rows(tools: &Toolbox, arguments: &Engines) -> Result<Vec<Row>, Stop> {
     })?;
     let program = worker::install(folder.path()).and_then(|_| open_to_all(folder.path()));
     let mut rows = Vec::new();
-    for engine in tools.engines() {
-        output::note(&format!("measuring {} …\n", engine.name()));
-        let (subject, tool) = match program.as_ref() {
-            _ if engine.name() == "native" => {
-                let (native, tool) = idle_function();
-                (Arc::new(native) as Arc<dyn ExecutionEngine>, Ok(tool))
-            }
-            Ok(()) => (Arc::clone(engine), idle(&**engine, folder.path())),
-            Err(error) => (Arc::clone(engine), Err(error.to_string())),
+    for subject in subjects(tools) {
+        output::note(&format!("measuring {} …\n", subject.name));
+        let tool = match (subject.function, program.as_ref()) {
+            (Some(function), _) => Ok(function),
+            (None, Ok(())) => idle(&*subject.engine, folder.path(), subject.reuse),
+            (None, Err(error)) => Err(error.to_string()),
         };
         let found = match tool {
-            Ok(tool) => measured(&subject, tool, arguments.calls.into()).await,
+            Ok(tool) => measured(&subject.engine, tool, arguments.calls.into()).await,
             Err(why) => Err(why),
         };
         let (measured, missing) = match found {
@@ -101,14 +99,61 @@ async fn rows(tools: &Toolbox, arguments: &Engines) -> Result<Vec<Row>, Stop> {
             Err(why) => (None, Some(why)),
         };
         rows.push(Row {
-            engine: engine.name().to_owned(),
-            purpose: purpose(engine.name()),
-            capabilities: engine.capabilities(),
+            purpose: purpose(&subject.name),
+            engine: subject.name,
+            capabilities: subject.engine.capabilities(),
             measured,
             missing,
         });
     }
     Ok(rows)
+}
+
+/// An engine, in one of the ways in which it runs tools.
+struct Subject {
+    name: String,
+    engine: Arc<dyn ExecutionEngine>,
+    /// The tool, where it is a function.
+    function: Option<ToolContract>,
+    /// Whether the tool lets its container be used again.
+    reuse: bool,
+}
+
+fn subjects(tools: &Toolbox) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    let mut add = |name: &str, engine: Arc<dyn ExecutionEngine>, function, reuse| {
+        subjects.push(Subject {
+            name: name.to_owned(),
+            engine,
+            function,
+            reuse,
+        });
+    };
+    for engine in tools.engines() {
+        match engine.name() {
+            "native" => {
+                let (native, tool) = idle_function();
+                add("native", Arc::new(native), Some(tool), false);
+            }
+            "local" => {
+                for level in Level::ALL {
+                    let mut config = LocalConfig::default();
+                    config.level = Some(level);
+                    let name = match level {
+                        Level::Process => overheads::LOCAL.to_owned(),
+                        other => format!("{}:{other}", overheads::LOCAL),
+                    };
+                    add(&name, Arc::new(LocalEngine::new(config)), None, false);
+                }
+            }
+            "pool" => {
+                add(overheads::POOL, Arc::clone(engine), None, false);
+                add(overheads::POOL_REUSED, Arc::clone(engine), None, true);
+            }
+            name => add(name, Arc::clone(engine), None, false),
+        }
+    }
+    subjects
 }
 
 /// Makes a folder readable for tools that are another user.
@@ -131,9 +176,10 @@ async fn measured(
 }
 
 /// The same program on every engine: one that does nothing, in any image.
-fn idle(engine: &dyn ExecutionEngine, folder: &Path) -> Result<ToolContract, String> {
+fn idle(engine: &dyn ExecutionEngine, folder: &Path, reuse: bool) -> Result<ToolContract, String> {
     let mut tool = idle_program(["{contract_dir}/praxis-worker", "idle"]);
     tool.dir = Some(folder.to_owned());
+    tool.reuse = reuse;
     let unfit = |why| format!("there is no program that it could be measured with: it {why}");
     engine.suits(&tool).map_err(unfit)?;
     Ok(tool)
@@ -149,10 +195,12 @@ fn told(error: Error) -> String {
 fn purpose(engine: &str) -> &'static str {
     match engine {
         "native" => "functions of this program, which are trusted",
+        "local:none" => "programs that are trusted, where the system offers no more",
         "local" => "programs that are trusted",
-        "sandbox" => "programs of this machine that are not trusted",
-        "docker" => "programs that bring their own system",
-        "pool" => "programs in containers that are called often",
+        "local:sandbox" => "programs of this machine that are not trusted",
+        "pool" => "programs in containers",
+        "pool:reused" => "the same, where the contract says `reuse: true`",
+        "docker" => "programs in containers on another machine",
         "dagger" => "pipelines of a Dagger session that is there",
         "mcp" => "tools of MCP servers",
         _ => "",

@@ -17,6 +17,7 @@ pub(crate) fn explain(arguments: &Explain) -> Result<Exit, Stop> {
         &arguments.folders,
         false,
         &arguments.engines,
+        None,
         &arguments.state,
     )?;
     let loaded = load(&arguments.file, &tools)?;

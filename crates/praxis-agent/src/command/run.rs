@@ -26,13 +26,14 @@ use crate::progress::Progress;
 const SHOWN_STEPS: usize = 60;
 
 pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
+    let root = root(&arguments.place.root)?;
     let tools = Arc::new(super::placed_toolbox(
         &arguments.place.folders,
         arguments.place.allow_network,
         &arguments.place.engines,
+        Some(&root),
         &arguments.state,
     )?);
-    let root = root(&arguments.place.root)?;
     let mut loaded = load(&arguments.file, &tools)?;
     for diagnostic in &loaded.diagnostics {
         output::note(&loaded.render(diagnostic, output::colour_errors()));

@@ -119,9 +119,15 @@ fn call(
     state: &State,
     as_json: bool,
 ) -> Result<Exit, Stop> {
-    let tools = super::placed_toolbox(&place.folders, place.allow_network, &place.engines, state)?;
-    let contract = Arc::clone(find(&tools, name)?.contract());
     let root = super::run::root(&place.root)?;
+    let tools = super::placed_toolbox(
+        &place.folders,
+        place.allow_network,
+        &place.engines,
+        Some(&root),
+        state,
+    )?;
+    let contract = Arc::clone(find(&tools, name)?.contract());
     let mut map = Map::new();
     for (key, value) in arguments {
         let text = contract

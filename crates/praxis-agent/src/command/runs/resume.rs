@@ -135,7 +135,13 @@ fn rebuild(
     let folders = Folders {
         tools: context.tools.clone(),
     };
-    let tools = placed_toolbox(&folders, context.allow_network, &context.engines, state)?;
+    let tools = placed_toolbox(
+        &folders,
+        context.allow_network,
+        &context.engines,
+        Some(&context.root),
+        state,
+    )?;
     let loaded = load_text(context.program.clone(), start.source.clone(), &tools);
     let mut changes = changed_tools(&context, &loaded, &tools)?;
     if context.program != "-"
