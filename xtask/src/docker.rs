@@ -64,7 +64,10 @@ fn down() -> Result<ExitCode> {
                 Daemon::socket()
             );
         }
-        None => println!("no engine of ours runs; another's is never stopped"),
+        None => {
+            daemon::clear()?;
+            println!("no engine of ours runs; another's is never stopped");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

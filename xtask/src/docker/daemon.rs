@@ -84,6 +84,7 @@ impl Daemon {
             wait_until_it_answers(None)?;
             return Ok(daemon);
         }
+        clear()?;
         install()?;
         fs::create_dir_all(STATE).with_context(|| format!("cannot make {STATE}"))?;
         fs::create_dir_all(RUN).with_context(|| format!("cannot make {RUN}"))?;
@@ -119,7 +120,7 @@ impl Daemon {
         self.stop()
     }
 
-    /// Stops it and removes what it made.
+    /// Stops it and removes what it made; not the package, which is of use to others.
     pub(crate) fn stop(self) -> Result<()> {
         let _ = kill_process(self.pid, Signal::TERM);
         if !ended(self.pid, STOP) {
@@ -131,12 +132,68 @@ impl Daemon {
                 self.pid
             );
         }
-        unmount_below(&[STATE, RUN])?;
-        for folder in [STATE, RUN] {
-            fs::remove_dir_all(folder).with_context(|| format!("cannot remove {folder}"))?;
-        }
-        Ok(())
+        clear()
     }
+}
+
+/// Removes what a daemon of ours made that runs no more; one that was killed leaves containers and mounts.
+pub(super) fn clear() -> Result<()> {
+    for pid in keepers() {
+        for child in children(pid) {
+            let _ = kill_process(child, Signal::KILL);
+        }
+        let _ = kill_process(pid, Signal::KILL);
+        ensure!(
+            ended(pid, STOP),
+            "the process {pid:?} of an engine of ours does not end"
+        );
+    }
+    unmount(&[STATE, RUN])?;
+    for folder in [STATE, RUN] {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {folder}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The processes that keep the containers of a daemon of ours, by the socket in their command line.
+fn keepers() -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .parse()
+                .ok()
+                .and_then(Pid::from_raw)
+        })
+        .filter(|pid| {
+            let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero()));
+            let line = String::from_utf8_lossy(&line.unwrap_or_default()).into_owned();
+            let program = line
+                .split('\0')
+                .next()
+                .and_then(|program| program.rsplit('/').next());
+            program.is_some_and(|name| name.starts_with("containerd")) && line.contains(RUN)
+        })
+        .collect()
+}
+
+fn children(pid: Pid) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
+    let listed = tasks.into_iter().flatten().flatten().filter_map(|task| {
+        let list = fs::read_to_string(task.path().join("children")).ok()?;
+        let pids = list
+            .split_whitespace()
+            .filter_map(|word| Pid::from_raw(word.parse().ok()?));
+        Some(pids.collect::<Vec<_>>())
+    });
+    listed.flatten().collect()
 }
 
 fn pid_file() -> PathBuf {
@@ -276,15 +333,16 @@ fn ended(pid: Pid, limit: Duration) -> bool {
 }
 
 /// Takes away what the engine left mounted, the deepest first.
-fn unmount_below(folders: &[&str]) -> Result<()> {
+fn unmount(folders: &[&str]) -> Result<()> {
     let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
     let mut mounted: Vec<&str> = table
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
+        // The daemon mounts its own folder as well.
         .filter(|path| {
             folders
                 .iter()
-                .any(|folder| path.starts_with(&format!("{folder}/")))
+                .any(|folder| Path::new(path).starts_with(folder))
         })
         .collect();
     mounted.sort_unstable_by_key(|path| std::cmp::Reverse(path.len()));
