@@ -2,8 +2,6 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::flight::Flights;
 use crate::{Clock, MonotonicClock, QuickStore, RunId, Store, Sweeper, ToolCache};
 
@@ -111,7 +109,7 @@ impl ToolCacheBuilder {
                 self.max_bytes
             },
             flights: Flights::default(),
-            origins: Mutex::default(),
+            origins: Default::default(),
             run: RunId::unique(),
             sweeper: OnceLock::new(),
         }

@@ -7,14 +7,15 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::index::{Index, Ticket};
-use crate::stats::Counters;
+use crate::key::KeyBytes;
+use crate::stats::{Count, Counters};
 use crate::{CacheKey, KeyRef, Resource, RunId, Version};
 
 /// One remembered result, as a [`Store`](crate::Store) holds it.
 #[derive(Debug)]
 pub struct Entry {
     /// The key's bytes alone: the place in the store is known to who asks, and hashing anew is for the rarer paths.
-    key: Arc<[u8]>,
+    key: KeyBytes,
     value: Arc<Value>,
     origin: Arc<Origin>,
     /// `None` for most entries, which are of pure tools.
@@ -46,6 +47,8 @@ const FOREIGN: u8 = 4;
 pub(crate) struct Origin {
     pub(crate) run: RunId,
     pub(crate) lifetime: Duration,
+    /// The same as entries hold times.
+    lifetime_ns: u64,
     /// None for an entry that is in no cache yet.
     pub(crate) counters: Option<Arc<Counters>>,
 }
@@ -53,10 +56,16 @@ pub(crate) struct Origin {
 impl Origin {
     /// The origin of an entry that is in no cache yet.
     pub(crate) fn apart(run: RunId, lifetime: Duration) -> Arc<Self> {
+        Self::of(run, lifetime, None)
+    }
+
+    /// The origin of entries that are counted there.
+    pub(crate) fn of(run: RunId, lifetime: Duration, counters: Option<Arc<Counters>>) -> Arc<Self> {
         Arc::new(Self {
             run,
             lifetime,
-            counters: None,
+            lifetime_ns: nanoseconds(lifetime),
+            counters,
         })
     }
 }
@@ -138,6 +147,16 @@ impl Entry {
         self.marks & NEGATIVE != 0
     }
 
+    /// How old the entry is at `now`, in nanoseconds; `None` if it was stored later.
+    pub(crate) fn age(&self, now: u64) -> Option<u64> {
+        now.checked_sub(self.stored_at)
+    }
+
+    /// Whether an entry of that age has outlived its time.
+    pub(crate) fn is_over(&self, age: u64) -> bool {
+        age >= self.origin.lifetime_ns
+    }
+
     /// When the entry may not be given any more, even while it is renewed.
     pub(crate) fn stale_until(&self) -> Duration {
         let stale_ms = self.rare.as_ref().map_or(0, |rare| rare.stale_ms);
@@ -171,8 +190,8 @@ impl Entry {
     /// Counts the entry in where it came from, until it is retired or dropped.
     pub(crate) fn counted(mut self) -> Self {
         if let Some(counters) = &self.origin.counters {
-            counters.entries.add(1);
-            counters.bytes.add(self.weight_bytes());
+            counters.add(Count::Entries, 1);
+            counters.add(Count::Bytes, self.weight_bytes());
             self.marks |= COUNTED;
         }
         self
@@ -187,12 +206,13 @@ impl Entry {
 
     /// The key that the result is for; its hash is made anew.
     pub fn key(&self) -> KeyRef<'_> {
-        KeyRef::from_bytes(&self.key).expect("they are the bytes of the key it was made with")
+        KeyRef::from_bytes(self.key_bytes())
+            .expect("they are the bytes of the key it was made with")
     }
 
     /// The key's bytes, which need no hash to compare.
     pub(crate) fn key_bytes(&self) -> &[u8] {
-        &self.key
+        &self.key.slice
     }
 
     /// The result.
@@ -290,8 +310,8 @@ impl Entry {
     pub(crate) fn retire(&self) -> bool {
         let first = !self.retired.swap(true, Ordering::AcqRel);
         if let (true, Some(counters)) = (first, self.counters()) {
-            counters.entries.subtract(1);
-            counters.bytes.subtract(self.weight_bytes());
+            counters.subtract(Count::Entries, 1);
+            counters.subtract(Count::Bytes, self.weight_bytes());
         }
         first
     }
@@ -302,13 +322,16 @@ impl Drop for Entry {
         if self.retire()
             && let Some(counters) = self.counters()
         {
-            counters.evictions.add(1);
+            counters.add(Count::Evictions, 1);
         }
     }
 }
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+/// A time on the cache's clock as entries hold it; what is later than some 584 years is then.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    let seconds = time.as_secs().checked_mul(1_000_000_000);
+    let whole = seconds.and_then(|seconds| seconds.checked_add(time.subsec_nanos().into()));
+    whole.unwrap_or(u64::MAX)
 }
 
 /// What an entry costs apart from what it owns: itself, its place in the store, and the counts of its key's and value's allocations.
@@ -352,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_and_its_counts_fit_into_72_bytes() {
-        assert_eq!(size_of::<Entry>(), 56);
+    fn an_entry_and_its_counts_fit_into_64_bytes() {
+        assert_eq!(size_of::<Entry>(), 48);
     }
 }

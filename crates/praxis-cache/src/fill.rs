@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::entry::Reads;
 use crate::index::Ticket;
+use crate::stats::Count;
 use crate::{Answer, CacheKey, Class, Entry, Policy, RunId, ToolCache, Version, Versions};
 
 /// A call under way whose answer may be remembered; from [`ToolCache::begin`].
@@ -143,7 +144,7 @@ impl ToolCache {
             return;
         }
         let entry = Arc::new(entry.counted());
-        self.counters.stores.add(1);
+        self.counters.add(Count::Stores, 1);
         if let Some(earlier) = self.store.get(id) {
             earlier.retire();
         }

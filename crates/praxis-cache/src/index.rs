@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::id_hasher::IdHasher;
-use crate::{CacheKey, KeyId, KeyRef, Policy, Resource, RunId};
+use crate::{CacheKey, Class, KeyId, KeyRef, Policy, Resource, RunId};
 
 /// One result's place in the [`Index`], from before its run starts until its result is stored; one that has read something stays until its entry is gone.
 ///
@@ -22,6 +22,8 @@ pub(crate) struct Ticket {
     state: Arc<State>,
     /// None for what another process stored, until the cache takes it over.
     index: Option<Arc<Index>>,
+    /// Whether its place is in [`Index::pure`].
+    pure: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +47,7 @@ impl Ticket {
                 spoiled: AtomicBool::new(false),
             }),
             index: None,
+            pure: false,
         }
     }
 
@@ -73,7 +76,13 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(index) = &self.index {
+        let Some(index) = &self.index else {
+            return;
+        };
+        if self.pure {
+            let id = self.state.key.id();
+            index.pure_of(id).lock().tickets.remove(&(id, self.number));
+        } else {
             index.tables.lock().remove(self.number, &self.state);
         }
     }
@@ -83,6 +92,21 @@ impl Drop for Ticket {
 pub(crate) struct Index {
     generation: AtomicU64,
     tables: Mutex<Tables>,
+    /// What reads nothing, by its key's hash, so that threads seldom meet.
+    pure: [PureTickets; PURE_PARTS],
+}
+
+const PURE_PARTS: usize = 16;
+
+/// Only an invalidation by key concerns them.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct PureTickets(Mutex<Pure>);
+
+#[derive(Debug, Default)]
+struct Pure {
+    next: u64,
+    tickets: BTreeMap<(KeyId, u64), Arc<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -154,11 +178,22 @@ impl Index {
             reads: policy.reads.as_slice().into(),
             spoiled: AtomicBool::new(false),
         });
+        let pure = policy.class != Class::Read;
+        let number = if pure {
+            self.pure_of(key.id()).lock().insert(&state)
+        } else {
+            self.tables.lock().insert(&state)
+        };
         Ticket {
-            number: self.tables.lock().insert(&state),
+            number,
             state,
             index: Some(Arc::clone(self)),
+            pure,
         }
+    }
+
+    fn pure_of(&self, id: KeyId) -> &Mutex<Pure> {
+        &self.pure[id.0 as usize % PURE_PARTS].0
     }
 
     /// A ticket for what another process stored at `stored_at`; `None` if it was written to since.
@@ -183,6 +218,7 @@ impl Index {
             number: tables.insert(&state),
             state,
             index: Some(Arc::clone(self)),
+            pure: false,
         })
     }
 
@@ -206,6 +242,9 @@ impl Index {
 
     pub(crate) fn key(&self, key: KeyId) {
         self.generation.fetch_add(1, Ordering::AcqRel);
+        for (_, state) in (self.pure_of(key).lock().tickets).range((key, 0)..=(key, u64::MAX)) {
+            state.spoiled.store(true, Ordering::Release);
+        }
         let tables = self.tables.lock();
         let numbers = tables.keys.range((key, 0)..=(key, u64::MAX));
         tables.spoil(numbers.map(|(_, number)| *number));
@@ -214,11 +253,24 @@ impl Index {
     /// Spoils all whose key `wanted` says true to; looks at every ticket.
     pub(crate) fn matching(&self, wanted: impl Fn(KeyRef<'_>) -> bool) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        let states: Vec<Arc<State>> = self.tables.lock().tickets.values().cloned().collect();
+        let mut states: Vec<Arc<State>> = self.tables.lock().tickets.values().cloned().collect();
+        for part in &self.pure {
+            states.extend(part.0.lock().tickets.values().cloned());
+        }
         // Asked without the lock, since the condition is the caller's.
         for state in states.iter().filter(|state| wanted(state.key.as_ref())) {
             state.spoiled.store(true, Ordering::Release);
         }
+    }
+}
+
+impl Pure {
+    fn insert(&mut self, state: &Arc<State>) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        let key = (state.key.id(), number);
+        self.tickets.insert(key, Arc::clone(state));
+        number
     }
 }
 

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde_json::{Map, Number, Value};
+use triomphe::ThinArc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use crate::canonical::{self, Scratch};
@@ -116,7 +116,7 @@ impl<'a> KeyRef<'a> {
     pub fn to_key(&self) -> CacheKey {
         CacheKey {
             id: self.id,
-            bytes: self.bytes.into(),
+            bytes: ThinArc::from_header_and_slice((), self.bytes),
         }
     }
 }
@@ -141,21 +141,24 @@ fn after_section(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(4 + section_of(bytes)?.len()..)
 }
 
+/// Shared, and one word to hold: every entry has them.
+pub(crate) type KeyBytes = ThinArc<(), u8>;
+
 /// An owned key; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CacheKey {
     id: KeyId,
-    bytes: Arc<[u8]>,
+    bytes: KeyBytes,
 }
 
 impl CacheKey {
     /// The key whose bytes and hash these are.
-    pub(crate) fn of_shared(bytes: &Arc<[u8]>, id: KeyId) -> Self {
-        let bytes = Arc::clone(bytes);
+    pub(crate) fn of_shared(bytes: &KeyBytes, id: KeyId) -> Self {
+        let bytes = bytes.clone();
         Self { id, bytes }
     }
 
-    pub(crate) fn into_bytes(self) -> Arc<[u8]> {
+    pub(crate) fn into_bytes(self) -> KeyBytes {
         self.bytes
     }
 
@@ -163,7 +166,7 @@ impl CacheKey {
     pub fn as_ref(&self) -> KeyRef<'_> {
         KeyRef {
             id: self.id,
-            bytes: &self.bytes,
+            bytes: &self.bytes.slice,
         }
     }
 

@@ -238,15 +238,15 @@ impl<V: Weighted> CacheService<V> {
     pub fn get(&self, category: &str, key: &str) -> Option<Arc<V>> {
         let borrowed = Borrowed { category, key };
         let Some(item) = self.items.get(&borrowed) else {
-            self.category(category).looks.own().misses.add(1);
+            self.category(category).looks.missed();
             return None;
         };
         let now = self.clock.now();
         if now < item.expires_at && now + CLOCK_SLACK >= item.stored_at {
-            item.category.looks.own().hits.add(1);
+            item.category.looks.hit();
             return Some(Arc::clone(&item.value));
         }
-        item.category.looks.own().misses.add(1);
+        item.category.looks.missed();
         if item.retire() {
             item.category.expired.add(1);
         }

@@ -1,4 +1,6 @@
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 /// What a cache did since it was made, and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,28 +26,43 @@ pub struct Stats {
     pub bytes: u64,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) looks: Looks,
-    pub(crate) stores: Counter,
-    pub(crate) evictions: Counter,
-    pub(crate) expired: Counter,
-    pub(crate) invalidated: Counter,
-    pub(crate) entries: Counter,
-    pub(crate) bytes: Counter,
+/// What a [`ToolCache`](crate::ToolCache) counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Count {
+    Hits,
+    Misses,
+    Stores,
+    Evictions,
+    Expired,
+    Invalidated,
+    Entries,
+    Bytes,
 }
 
+/// The counts of a [`ToolCache`](crate::ToolCache).
+#[derive(Debug, Default)]
+pub(crate) struct Counters(Striped<8>);
+
 impl Counters {
+    pub(crate) fn add(&self, count: Count, by: u64) {
+        self.0.add(count as usize, by);
+    }
+
+    pub(crate) fn subtract(&self, count: Count, by: u64) {
+        self.0.add(count as usize, by.wrapping_neg());
+    }
+
     pub(crate) fn snapshot(&self) -> Stats {
+        let count = |count: Count| self.0.sum(count as usize);
         Stats {
-            hits: self.looks.hits(),
-            misses: self.looks.misses(),
-            stores: self.stores.value(),
-            evictions: self.evictions.value(),
-            expired: self.expired.value(),
-            invalidated: self.invalidated.value(),
-            entries: self.entries.value(),
-            bytes: self.bytes.value(),
+            hits: count(Count::Hits),
+            misses: count(Count::Misses),
+            stores: count(Count::Stores),
+            evictions: count(Count::Evictions),
+            expired: count(Count::Expired),
+            invalidated: count(Count::Invalidated),
+            entries: count(Count::Entries),
+            bytes: count(Count::Bytes),
         }
     }
 }
@@ -67,41 +84,140 @@ impl Counter {
     }
 }
 
-/// Hits and misses, counted apart by thread so that threads do not wait for each other's cache lines.
+/// Hits and misses.
 #[derive(Debug, Default)]
-pub(crate) struct Looks([Stripe; STRIPES]);
-
-const STRIPES: usize = 8;
-
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Stripe {
-    pub(crate) hits: Counter,
-    pub(crate) misses: Counter,
-}
-
-thread_local! {
-    static STRIPE: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
-    };
-}
+pub(crate) struct Looks(Striped<2>);
 
 impl Looks {
-    /// This thread's counters.
-    pub(crate) fn own(&self) -> &Stripe {
-        &self.0[STRIPE.with(|stripe| *stripe)]
+    pub(crate) fn hit(&self) {
+        self.0.add(0, 1);
+    }
+
+    pub(crate) fn missed(&self) {
+        self.0.add(1, 1);
     }
 
     pub(crate) fn hits(&self) -> u64 {
-        self.sum(|stripe| &stripe.hits)
+        self.0.sum(0)
     }
 
     pub(crate) fn misses(&self) -> u64 {
-        self.sum(|stripe| &stripe.misses)
+        self.0.sum(1)
+    }
+}
+
+/// `N` counts, each apart by thread so that threads do not wait for each other's cache lines.
+///
+/// What one thread adds another may take away, so only the sum over all threads means something.
+#[derive(Debug)]
+struct Striped<const N: usize>([Stripe<N>; SEATS]);
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Stripe<const N: usize>([AtomicU64; N]);
+
+/// So many threads at a time have a stripe of their own, which takes no locked instruction.
+const OWNED: usize = 8;
+
+/// The others share these.
+const SHARED: usize = 8;
+
+/// All stripes.
+pub(crate) const SEATS: usize = OWNED + SHARED;
+
+/// This thread's stripe; a thread that is going has none of its own any more.
+pub(crate) fn seat() -> usize {
+    SEAT.try_with(|seat| seat.0).unwrap_or(OWNED)
+}
+
+impl<const N: usize> Default for Striped<N> {
+    fn default() -> Self {
+        let stripe = |_| Stripe(std::array::from_fn(|_| AtomicU64::new(0)));
+        Self(std::array::from_fn(stripe))
+    }
+}
+
+impl<const N: usize> Striped<N> {
+    fn add(&self, count: usize, by: u64) {
+        let seat = seat();
+        let count = &self.0[seat].0[count];
+        if seat < OWNED {
+            let before = count.load(Ordering::Relaxed);
+            count.store(before.wrapping_add(by), Ordering::Relaxed);
+        } else {
+            count.fetch_add(by, Ordering::Relaxed);
+        }
     }
 
-    fn sum(&self, counter: impl Fn(&Stripe) -> &Counter) -> u64 {
-        self.0.iter().map(|stripe| counter(stripe).value()).sum()
+    fn sum(&self, count: usize) -> u64 {
+        let stripes = self.0.iter();
+        stripes.fold(0, |sum, stripe| {
+            sum.wrapping_add(stripe.0[count].load(Ordering::Relaxed))
+        })
+    }
+}
+
+/// The stripe of a thread.
+struct Seat(usize);
+
+/// The seats that no thread has, and how many threads found none of those.
+static FREE: Mutex<(Vec<usize>, usize)> = Mutex::new((Vec::new(), 0));
+
+thread_local! {
+    static SEAT: Seat = Seat::take();
+}
+
+impl Seat {
+    fn take() -> Self {
+        let mut seats = FREE.lock();
+        let (free, taken) = &mut *seats;
+        if let Some(seat) = free.pop() {
+            return Self(seat);
+        }
+        let seat = *taken;
+        *taken += 1;
+        Self(if seat < OWNED {
+            seat
+        } else {
+            OWNED + seat % SHARED
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // The lock also shows the next owner all that this one has counted.
+        if self.0 < OWNED {
+            FREE.lock().0.push(self.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_count_is_lost_however_many_threads_come_and_go() {
+        let looks = Looks::default();
+        for _ in 0..5 {
+            std::thread::scope(|scope| {
+                for _ in 0..3 * OWNED {
+                    scope.spawn(|| (0..1_000).for_each(|_| looks.hit()));
+                }
+            });
+        }
+        assert_eq!(looks.hits(), 5 * 3 * OWNED as u64 * 1_000);
+        assert_eq!(looks.misses(), 0);
+    }
+
+    #[test]
+    fn what_one_thread_adds_another_takes_away() {
+        let counters = Counters::default();
+        counters.add(Count::Bytes, 7);
+        std::thread::scope(|scope| {
+            scope.spawn(|| counters.subtract(Count::Bytes, 5));
+        });
+        assert_eq!(counters.snapshot().bytes, 2);
     }
 }

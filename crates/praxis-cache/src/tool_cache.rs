@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use crate::clock::CLOCK_SLACK;
-use crate::entry::Origin;
+use crate::entry::{Origin, nanoseconds};
 use crate::fill::{Fill, Landing};
 use crate::flight::{Flights, Shared, Turn};
 use crate::index::Index;
-use crate::stats::Counters;
+use crate::stats::{Count, Counters, SEATS, seat};
 use crate::{
     Answer, CacheKey, CacheKeyBuilder, Class, Clock, Entry, Error, Explanation, KeyId, KeyRef,
     NoVersions, Policy, Resource, RunId, Stats, Store, Sweeper, ToolCacheBuilder, Version,
@@ -32,14 +32,14 @@ pub struct ToolCache {
     pub(crate) max_bytes: u64,
     pub(crate) flights: Flights,
     /// Those of the entries stored last, for the next ones to share.
-    pub(crate) origins: Mutex<[Option<Arc<Origin>>; RECENT_ORIGINS]>,
+    pub(crate) origins: [Mutex<[Option<Arc<Origin>>; RECENT_ORIGINS]>; SEATS],
     /// The run of calls that belong to none.
     pub(crate) run: RunId,
     /// Drops what has expired; only a shared cache has one.
     pub(crate) sweeper: OnceLock<Sweeper>,
 }
 
-/// So many origins are at hand for further entries to share; when more take turns, an entry costs up to 64 bytes more.
+/// So many origins are at hand for further entries of a thread to share; when more take turns, an entry costs up to 64 bytes more.
 pub(crate) const RECENT_ORIGINS: usize = 16;
 
 /// A remembered answer.
@@ -136,11 +136,8 @@ impl ToolCache {
     /// One read from a resource without versions holds in the run that stored it only, and is kept for that run.
     pub fn lookup(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
         let hit = self.find(key, run, versions);
-        let looks = self.counters.looks.own();
-        match hit {
-            Some(_) => looks.hits.add(1),
-            None => looks.misses.add(1),
-        }
+        let count = hit.as_ref().map_or(Count::Misses, |_| Count::Hits);
+        self.counters.add(count, 1);
         hit
     }
 
@@ -164,10 +161,13 @@ impl ToolCache {
 
     fn check(&self, entry: Arc<Entry>, run: RunId, versions: &dyn Versions) -> Option<Found> {
         let now = self.clock.now();
-        let expired = now >= entry.expires_at();
-        if expired && now >= entry.stale_until() || now + CLOCK_SLACK < entry.stored_at() {
+        // A clock that goes backwards by little leaves what it stored as new.
+        let age = entry.age(nanoseconds(now));
+        let expired = age.is_some_and(|age| entry.is_over(age));
+        let later = age.is_none() && now + CLOCK_SLACK < entry.stored_at();
+        if expired && now >= entry.stale_until() || later {
             if self.drop_entry(&entry) {
-                self.counters.expired.add(1);
+                self.counters.add(Count::Expired, 1);
             }
             return None;
         }
@@ -194,6 +194,7 @@ impl ToolCache {
         Some(Found {
             entry,
             now,
+            age: Duration::from_nanos(age.unwrap_or(0)),
             expired,
         })
     }
@@ -279,7 +280,7 @@ impl ToolCache {
                         }));
                         return Ok(self.shared(hit));
                     }
-                    self.counters.looks.own().misses.add(1);
+                    self.counters.add(Count::Misses, 1);
                     let fill = self.begin(key, policy, versions);
                     let (value, negative, landing) = fill.land(work().await?.into());
                     match landing {
@@ -310,14 +311,14 @@ impl ToolCache {
         Fut: Future<Output = Result<A, E>>,
         A: Into<Answer>,
     {
-        self.counters.looks.own().misses.add(1);
+        self.counters.add(Count::Misses, 1);
         let fill = self.begin(key, policy, versions);
         let (value, negative, _) = fill.land(work().await?.into());
         Ok(Outcome::fresh(value, negative))
     }
 
     fn shared(&self, shared: impl Into<Shared>) -> Outcome {
-        self.counters.looks.own().hits.add(1);
+        self.counters.add(Count::Hits, 1);
         let shared = shared.into();
         Outcome {
             value: shared.value,
@@ -390,7 +391,7 @@ impl ToolCache {
             expired += u64::from(!kept && entry.retire());
             kept
         });
-        self.counters.expired.add(expired);
+        self.counters.add(Count::Expired, expired);
         expired
     }
 
@@ -456,7 +457,7 @@ impl ToolCache {
             gone += u64::from(!kept && entry.retire());
             kept
         });
-        self.counters.invalidated.add(gone);
+        self.counters.add(Count::Invalidated, gone);
         gone
     }
 
@@ -478,24 +479,21 @@ impl ToolCache {
         let mixed = (run.0 as u64).wrapping_add(lifetime.as_nanos() as u64);
         // The golden ratio spreads them over all places.
         let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let mut origins = self.origins.lock();
+        // Apart by thread, so that threads do not wait for each other to count who shares an origin.
+        let mut origins = self.origins[seat()].lock();
         let place = &mut origins[mixed as usize % RECENT_ORIGINS];
         match place {
             Some(origin) if (origin.run, origin.lifetime) == (run, lifetime) => Arc::clone(origin),
             _ => {
                 let counters = Some(Arc::clone(&self.counters));
-                Arc::clone(place.insert(Arc::new(Origin {
-                    run,
-                    lifetime,
-                    counters,
-                })))
+                Arc::clone(place.insert(Origin::of(run, lifetime, counters)))
             }
         }
     }
 
     pub(crate) fn drop_stale(&self, entry: &Entry) {
         if self.drop_entry(entry) {
-            self.counters.invalidated.add(1);
+            self.counters.add(Count::Invalidated, 1);
         }
     }
 
@@ -519,6 +517,7 @@ impl ToolCache {
 struct Found {
     entry: Arc<Entry>,
     now: Duration,
+    age: Duration,
     /// Its time has passed: it may be given only while somebody renews it.
     expired: bool,
 }
@@ -527,7 +526,7 @@ impl Found {
     fn hit(&self) -> Hit {
         Hit {
             value: Arc::clone(self.entry.value()),
-            age: self.now.saturating_sub(self.entry.stored_at()),
+            age: self.age,
             run: self.entry.run(),
             accesses: self.entry.accesses(),
             negative: self.entry.is_negative(),
