@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, wait};
 
 use self::launch::{launch, take_group};
 use self::receive::Orders;
-use self::tidy::{OomCounter, empty};
+use self::tidy::{Folders, OomCounter};
 
 const USAGE: &str = "usage: praxis-worker serve SOCKET UID GID [FOLDER]...";
 
@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode, String> {
     }
     let stream = UnixStream::connect(socket)
         .map_err(|error| format!("cannot connect to {}: {error}", socket.display()))?;
+    let user = number("UID", uid)?;
     let worker = Worker {
         state: Mutex::new(State {
             answers: stream
@@ -45,8 +46,9 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode, String> {
                 .map_err(|error| format!("cannot share the socket: {error}"))?,
             running: None,
         }),
-        uid: number("UID", uid)?,
-        folders: folders.iter().map(PathBuf::from).collect(),
+        uid: user,
+        folders: Folders::open(folders, user)
+            .map_err(|error| format!("cannot look at the folders: {error}"))?,
     };
     take_group(number("GID", gid)?).map_err(|error| format!("cannot take its group: {error}"))?;
     worker
@@ -90,7 +92,7 @@ fn number(name: &str, text: &OsStr) -> Result<u32, String> {
 struct Worker {
     state: Mutex<State>,
     uid: u32,
-    folders: Vec<PathBuf>,
+    folders: Folders,
 }
 
 /// What both threads touch. Frames are written under its lock, so that they do not mix.
@@ -171,7 +173,7 @@ impl Worker {
                 call: start.call,
                 exit,
                 oom_kills: oom.since_last(),
-                clean: empty(&self.folders, self.uid).is_ok(),
+                clean: self.folders.empty().is_ok(),
                 nanoseconds,
             };
             let mut state = self.state();

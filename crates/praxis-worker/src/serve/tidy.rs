@@ -1,45 +1,94 @@
 //! What a call leaves behind in its container: files, and the kernel's count of processes short of memory.
 
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::{self, File, FileTimes, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::flistxattr;
+use rustix::io::Errno;
 
 use super::launch::as_user;
 
-/// Empties folders of what the tool's user has put there.
-///
-/// What is somebody else's was there before, and what is on another file system is mounted there: both stay.
-/// The tool's own user does it: the worker has no right to another user's files.
-pub(super) fn empty(folders: &[PathBuf], uid: u32) -> io::Result<()> {
-    let mut left = Vec::new();
-    for folder in folders {
-        collect(folder, uid, &mut left)?;
-    }
-    if left.is_empty() {
-        return Ok(());
-    }
-    as_user(uid, || left.iter().try_for_each(|entry| remove(entry)))
+/// The folders that are emptied after each call, and what is known of them from before the first.
+pub(super) struct Folders {
+    folders: Vec<Folder>,
+    uid: u32,
 }
 
-/// The entries of a folder to be removed, each with whether it is a folder itself.
-fn collect(folder: &Path, uid: u32, left: &mut Vec<(PathBuf, bool)>) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?.peekable();
-    if entries.peek().is_none() {
-        return Ok(());
+struct Folder {
+    path: PathBuf,
+    device: u64,
+    mode: u32,
+    /// Whether the folder itself belongs to the tool's user, and so can be changed by it.
+    own: bool,
+}
+
+impl Folders {
+    pub(super) fn open(paths: &[OsString], uid: u32) -> io::Result<Self> {
+        let open = |path: &OsString| {
+            let found = fs::symlink_metadata(path)?;
+            Ok(Folder {
+                path: path.into(),
+                device: found.dev(),
+                mode: found.mode() & 0o7777,
+                own: found.uid() == uid,
+            })
+        };
+        let folders = paths.iter().map(open).collect::<io::Result<_>>()?;
+        Ok(Self { folders, uid })
     }
-    let device = fs::symlink_metadata(folder)?.dev();
-    for entry in entries {
-        let path = entry?.path();
-        let found = fs::symlink_metadata(&path)?;
-        if found.uid() == uid && found.dev() == device {
-            left.push((path, found.is_dir()));
+
+    /// Empties them of what the tool's user has put there.
+    ///
+    /// What is somebody else's was there before, and what is on another file system is mounted there: both stay.
+    /// The tool's own user does it: the worker has no right to another user's files.
+    pub(super) fn empty(&self) -> io::Result<()> {
+        match self.folders.as_slice() {
+            [] => Ok(()),
+            folders => as_user(self.uid, || {
+                folders.iter().try_for_each(|folder| folder.empty(self.uid))
+            }),
         }
     }
-    Ok(())
 }
 
-fn remove((path, is_folder): &(PathBuf, bool)) -> io::Result<()> {
+impl Folder {
+    fn empty(&self, uid: u32) -> io::Result<()> {
+        if self.own {
+            self.restore()?;
+        }
+        for entry in fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            let found = fs::symlink_metadata(&path)?;
+            if found.uid() == uid && found.dev() == self.device {
+                remove(&path, found.is_dir())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the folder itself back its mode, and takes from it what a tool can note there.
+    fn restore(&self) -> io::Result<()> {
+        if fs::symlink_metadata(&self.path)?.mode() & 0o7777 != self.mode {
+            fs::set_permissions(&self.path, Permissions::from_mode(self.mode))?;
+        }
+        let folder = File::open(&self.path)?;
+        let then = FileTimes::new()
+            .set_accessed(SystemTime::UNIX_EPOCH)
+            .set_modified(SystemTime::UNIX_EPOCH);
+        folder.set_times(then)?;
+        match flistxattr(&folder, &mut [0_u8; 0]) {
+            Ok(0) | Err(Errno::OPNOTSUPP) => Ok(()),
+            Ok(_) => Err(io::Error::other("the folder has attributes")),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn remove(path: &Path, is_folder: bool) -> io::Result<()> {
     match is_folder {
         true => fs::remove_dir_all(path),
         false => fs::remove_file(path),
@@ -103,34 +152,53 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_emptied_of_whatever_is_in_them() {
-        let folder =
-            std::env::temp_dir().join(format!("praxis-worker-empty-{}", std::process::id()));
-        let outside = folder.join("outside");
-        let inside = folder.join("inside");
-        fs::create_dir_all(inside.join("a/b/c")).unwrap();
+    fn a_folder_is_emptied_of_what_is_the_users_and_restored() {
+        let base = std::env::temp_dir().join(format!("praxis-worker-empty-{}", std::process::id()));
+        let (inside, outside) = (base.join("inside"), base.join("outside"));
+        fs::create_dir_all(&inside).unwrap();
         fs::create_dir_all(&outside).unwrap();
+        let uid = fs::metadata(&inside).unwrap().uid();
+        let folders = Folders::open(&[inside.clone().into()], uid).unwrap();
+        let mode = folders.folders[0].mode;
+        fs::create_dir_all(inside.join("a/b/c")).unwrap();
         fs::write(outside.join("kept"), "").unwrap();
         fs::write(inside.join("file"), "").unwrap();
         std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
-        let own = fs::metadata(&inside).unwrap().uid();
-        let collected = |uid: u32| {
-            let mut left = Vec::new();
-            collect(&inside, uid, &mut left).unwrap();
-            left
+        fs::set_permissions(&inside, Permissions::from_mode(0o500)).unwrap();
+        let others = Folder {
+            own: false,
+            ..folder(&folders.folders[0])
         };
-        assert!(
-            collected(own + 1).is_empty(),
+        others.empty(uid + 1).unwrap();
+        assert_eq!(
+            fs::read_dir(&inside).unwrap().count(),
+            3,
             "what is another user's stays"
         );
-        collected(own)
-            .iter()
-            .for_each(|entry| remove(entry).unwrap());
+        let elsewhere = Folder {
+            device: 0,
+            ..folder(&folders.folders[0])
+        };
+        elsewhere.empty(uid).unwrap();
+        assert_eq!(
+            fs::read_dir(&inside).unwrap().count(),
+            3,
+            "what is mounted stays"
+        );
+        folders.folders[0].empty(uid).unwrap();
         assert_eq!(fs::read_dir(&inside).unwrap().count(), 0);
+        assert_eq!(fs::metadata(&inside).unwrap().mode() & 0o7777, mode);
         assert!(
             outside.join("kept").exists(),
             "a link is removed, not followed"
         );
-        fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(&base).unwrap();
+    }
+
+    fn folder(like: &Folder) -> Folder {
+        Folder {
+            path: like.path.clone(),
+            ..*like
+        }
     }
 }
