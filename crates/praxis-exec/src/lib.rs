@@ -68,6 +68,8 @@ pub mod docker;
 #[cfg(all(feature = "conformance", unix))]
 pub mod escape;
 #[cfg(all(feature = "local", unix))]
+pub mod doctor;
+#[cfg(all(feature = "local", unix))]
 pub mod local;
 #[cfg(all(feature = "mcp", unix))]
 pub mod mcp;

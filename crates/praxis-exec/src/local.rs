@@ -24,6 +24,7 @@ pub use self::level::Level;
 use self::program::Launch;
 use self::running::{Running, Streams};
 use self::stages::Stages;
+pub(crate) use self::stages::probe;
 use crate::capture::{Head, Tail, TooLarge};
 use crate::contract::units::duration_text;
 use crate::ending;
@@ -104,6 +105,17 @@ impl LocalEngine {
     pub fn new(config: LocalConfig) -> Self {
         let stages = Stages::new(&config);
         Self { config, stages }
+    }
+
+    /// Whether this machine has a level, whatever this engine's configuration says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnsupportedLimit`], saying what the machine lacks and how to get it.
+    pub fn available(&self, level: Level) -> Result<(), Error> {
+        match level {
+            Level::None => Ok(()),
+            level => self.stages.available(level),
+        }
     }
 
     /// The variables of the host that a tool would get from this engine, for the keys of remembered results.

@@ -82,10 +82,7 @@ impl LocalEngine {
                 ));
             }
             self.admit(level, request)?;
-            return match level {
-                Level::None => Ok(level),
-                _ => self.stages.available(level).map(|()| level),
-            };
+            return self.available(level).map(|()| level);
         }
         if isolation > Isolation::Sandbox {
             return Err(too_little(isolation, "at most the level `sandbox`")

@@ -6,6 +6,7 @@
 mod cgroup;
 mod keeper;
 mod order;
+mod probe;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -18,6 +19,7 @@ use tokio::net::UnixStream;
 
 use self::cgroup::Group;
 use self::keeper::{Keeper, Replies};
+pub(crate) use self::probe::probe;
 use super::process_tree::ProcessTree;
 use super::program::{self, Launch};
 use super::running::Theirs;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use praxis_exec::conformance::{Behaviour, Subject, check};
-use praxis_exec::local::LocalEngine;
+use praxis_exec::local::{Level, LocalEngine};
 use praxis_exec::{
     Error, ExecutionEngine, Invocation, NativeEngine, Parameter, ParameterKind, ToolContract,
 };
@@ -128,11 +128,27 @@ async fn the_native_engine_conforms() {
     check(&Native::new()).await;
 }
 
+async fn check_local(engine: LocalEngine) {
+    let root = crate::folder();
+    check(&Local { engine, root }).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_local_engine_conforms() {
-    let subject = Local {
-        engine: LocalEngine::default(),
-        root: crate::folder(),
-    };
-    check(&subject).await;
+    check_local(LocalEngine::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_engine_conforms_on_level_none() {
+    check_local(crate::local::engine(Level::None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_engine_conforms_on_level_process() {
+    check_local(crate::local::engine(Level::Process)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_engine_conforms_on_level_sandbox() {
+    check_local(crate::local::engine(Level::Sandbox)).await;
 }

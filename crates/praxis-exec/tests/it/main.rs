@@ -8,6 +8,7 @@ mod contract;
 mod docker;
 mod engine;
 mod escape;
+mod levels;
 mod local;
 mod mcp;
 mod pool;

@@ -249,7 +249,7 @@ fn refusal(level: Level, step: Step, errno: i32) -> Refusal {
 }
 
 /// The worker, as a file that is nowhere on disk and that nobody can change.
-fn program() -> Result<&'static File, Refusal> {
+pub(super) fn program() -> Result<&'static File, Refusal> {
     static PROGRAM: OnceLock<Result<File, Refusal>> = OnceLock::new();
     let made = PROGRAM.get_or_init(|| {
         let bytes = crate::worker::program().map_err(|error| Refusal {
