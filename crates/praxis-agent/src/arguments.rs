@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Tools(Tools),
     /// Measure the engines that run tools, and say what each enforces and costs on this machine.
     Engines(Engines),
+    /// Say what this machine can do to keep tools from it, found out by trying.
+    Doctor(Doctor),
     /// Show, explain or forget what runs remember.
     Cache(Cache),
     /// List, show, resume, replay or compare runs.
@@ -283,6 +285,13 @@ pub(crate) enum ToolsCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compat;
+pub(crate) mod doctor;
 pub(crate) mod engines;
 pub(crate) mod explain;
 pub(crate) mod explain_error;

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::ExplainError(code) => command::explain_error::explain_error(&code),
         Command::Ast(source) => command::compat::ast(&source),
         Command::Tokens(source) => command::compat::tokens(&source),
+        Command::Doctor(doctor) => command::doctor::doctor(&doctor),
         Command::Engines(engines) => command::engines::engines(&engines),
         Command::Cache(cache) => command::cache::cache(&cache),
         Command::Runs(runs) => command::runs::runs(&runs),

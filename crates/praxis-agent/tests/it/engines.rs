@@ -48,6 +48,40 @@ fn engines_are_measured_and_what_they_cost_is_kept() {
 }
 
 #[test]
+fn the_doctor_says_what_was_tried() {
+    let place = Place::new(&[]);
+    let report = place.praxis(&["doctor", "--json"]).exits(0).json();
+    let levels = report["levels"].as_array().unwrap();
+    let names: Vec<&str> = levels
+        .iter()
+        .map(|level| level["level"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["none", "process", "sandbox"]);
+    assert_eq!(levels[0]["available"], true);
+    let findings = report["findings"].as_array().unwrap();
+    let finding = |name: &str| {
+        findings
+            .iter()
+            .find(|finding| finding["name"] == name)
+            .unwrap()
+    };
+    assert_eq!(finding("worker")["works"], true);
+    assert_eq!(finding("container engine")["works"], true);
+    let mut nowhere = place.command(&["doctor"]);
+    let output = nowhere
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains(
+            "container engine: no (there is no container engine: no socket at /nowhere/docker.sock"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_the_operator_says_comes_first() {
     let place = place(TOOL);
     let step = explained(&place, &["--isolation", "container"]);
