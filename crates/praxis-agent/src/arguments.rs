@@ -80,8 +80,9 @@ pub(crate) struct Lsp {
     /// The folder that the editor's folders of tools are relative to; unset, its workspace.
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) folders: Folders,
+    /// A folder of `*/contract.yaml` tools. May be given many times.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tools: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +166,9 @@ pub(crate) struct Folders {
     /// A folder of `*/contract.yaml` tools. May be given many times.
     #[arg(long, value_name = "DIR")]
     pub(crate) tools: Vec<PathBuf>,
+    /// A file of MCP servers, whose tools are at hand then: {"mcpServers": {"name": {…}}}.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mcp: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -269,6 +273,17 @@ pub(crate) enum ToolsCommand {
         /// Print one JSON document.
         #[arg(long)]
         json: bool,
+    },
+    /// Approve tools of MCP servers as they are defined now, after a change.
+    Approve {
+        /// The tools.
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// The file of MCP servers.
+        #[arg(long, value_name = "FILE")]
+        mcp: PathBuf,
+        #[command(flatten)]
+        state: State,
     },
     /// Call a tool and print its result.
     Call {

@@ -13,6 +13,7 @@ pub(crate) mod keeper;
 pub(crate) mod lsp;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod servers;
 pub(crate) mod state;
 pub(crate) mod tools;
 
@@ -31,7 +32,8 @@ use crate::overheads;
 
 /// The built-in tools and those of the folders, to be looked at; says on standard error what contracts say in vain.
 fn toolbox(folders: &Folders, allow_network: bool) -> Result<Toolbox, Stop> {
-    with_engines(folders, allow_network, &EngineChoice::default(), None)
+    let (choice, state) = (EngineChoice::default(), State { state: None });
+    with_engines(folders, allow_network, &choice, None, &state)
 }
 
 /// The same tools, to be run: on what the operator says, and at the costs that were measured here.
@@ -51,7 +53,7 @@ fn placed_toolbox(
         .insert("docker".to_owned(), "pool".to_owned());
     placement.instead.extend(choice.instead.iter().cloned());
     placement.overheads = overheads::read(state);
-    Ok(with_engines(folders, allow_network, choice, root)?.placing(placement))
+    Ok(with_engines(folders, allow_network, choice, root, state)?.placing(placement))
 }
 
 fn with_engines(
@@ -59,8 +61,19 @@ fn with_engines(
     allow_network: bool,
     choice: &EngineChoice,
     root: Option<&Path>,
+    state: &State,
 ) -> Result<Toolbox, Stop> {
-    let mut toolbox = Toolbox::with_engines(allow_network, engines(choice, root))?;
+    let mut engines = engines(choice, root);
+    let mut of_servers = Vec::new();
+    if let Some(file) = &folders.mcp {
+        let servers = servers::engine(file, state)?;
+        of_servers.extend(servers.contracts().cloned());
+        engines.push(Arc::new(servers));
+    }
+    let mut toolbox = Toolbox::with_engines(allow_network, engines)?;
+    for contract in of_servers {
+        toolbox.add(Arc::unwrap_or_clone(contract))?;
+    }
     for folder in &folders.tools {
         for warning in toolbox.add_folder(folder)? {
             tracing::warn!("{warning}");

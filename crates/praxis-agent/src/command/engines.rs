@@ -37,7 +37,13 @@ struct Row {
 }
 
 pub(crate) fn engines(arguments: &Engines) -> Result<Exit, Stop> {
-    let tools = super::with_engines(&arguments.folders, false, &arguments.choice, None)?;
+    let tools = super::with_engines(
+        &arguments.folders,
+        false,
+        &arguments.choice,
+        None,
+        &arguments.state,
+    )?;
     let runtime = super::run::runtime()?;
     let interrupted = super::run::interrupted(&runtime);
     let rows = runtime.block_on(async {

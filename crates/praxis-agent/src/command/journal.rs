@@ -21,6 +21,7 @@ pub(crate) struct Context {
     pub(crate) program: String,
     pub(crate) root: PathBuf,
     pub(crate) tools: Vec<PathBuf>,
+    pub(crate) mcp: Option<PathBuf>,
     pub(crate) allow_network: bool,
     #[serde(flatten)]
     pub(crate) engines: EngineChoice,
@@ -93,6 +94,7 @@ pub(crate) fn begin(
             tools: (arguments.place.folders.tools.iter())
                 .map(|folder| absolute(folder))
                 .collect(),
+            mcp: (arguments.place.folders.mcp.as_deref()).map(|file| absolute(file)),
             allow_network: arguments.place.allow_network,
             engines: arguments.place.engines.clone(),
             no_cache: arguments.no_cache,

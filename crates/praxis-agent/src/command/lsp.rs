@@ -9,7 +9,7 @@ use crate::exit::{Exit, Stop};
 
 pub(crate) fn lsp(arguments: &Lsp) -> Result<Exit, Stop> {
     let options = Options {
-        tools: arguments.folders.tools.clone(),
+        tools: arguments.tools.clone(),
         root: arguments.root.clone(),
     };
     match serve(options, BufReader::new(stdin()), stdout().lock()) {

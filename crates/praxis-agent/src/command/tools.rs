@@ -20,6 +20,7 @@ pub(crate) fn tools(arguments: &Tools) -> Result<Exit, Stop> {
             folders,
             json,
         } => show(&super::toolbox(folders, false)?, name, *json),
+        ToolsCommand::Approve { names, mcp, state } => super::servers::approve(names, mcp, state),
         ToolsCommand::Call {
             name,
             arguments,

@@ -125,8 +125,10 @@ fn contracts_that_are_wrong_name_their_file() {
         "tools/bad/contract.yaml",
         b"name: greedy\nengine: local\ncommand: ['true']\nlimits: {memory: 64m}\n",
     );
-    let error = fails(&place, "CALL greedy\n");
-    assert_eq!(error["kind"], "unsupported_limit");
+    place
+        .run("CALL greedy\n", &["--tools", "tools", "--isolation", "container"])
+        .exits(3)
+        .says(&[":1: tool `greedy`", "where container is asked for"]);
     place
         .run("CALL greedy\n", &["--tools", "tools", "--accept", "memory"])
         .exits(0);

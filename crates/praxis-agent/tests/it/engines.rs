@@ -85,13 +85,16 @@ fn the_doctor_says_what_was_tried() {
 fn what_the_operator_says_comes_first() {
     let place = place(TOOL);
     let step = explained(&place, &["--isolation", "container"]);
-    assert_eq!(step["engine"], "docker");
-    assert_eq!(step["engine_reason"], "the only one that is safe enough");
+    assert_eq!(step["engine"], "pool");
+    assert_eq!(
+        step["engine_reason"],
+        "the least isolated of 2 that are safe enough"
+    );
     let passed_over = &step["engines_passed_over"][0];
     assert_eq!(passed_over["engine"], "local");
     assert_eq!(
         passed_over["reason"],
-        "isolates by process, and container is asked for"
+        "isolates by sandbox, and container is asked for"
     );
     let isolated = [
         "run",
@@ -104,7 +107,7 @@ fn what_the_operator_says_comes_first() {
     ];
     let done = place.praxis(&isolated).exits(0).json();
     assert_eq!(done["output"], "hello");
-    assert_eq!(done["steps"][0]["timing"]["engine"], "docker");
+    assert_eq!(done["steps"][0]["timing"]["engine"], "pool");
 
     let named = self::place(&format!("{TOOL}engine: dagger\n"));
     let run = |more: &[&str]| {

@@ -13,6 +13,7 @@ mod journal;
 mod lsp;
 mod lsp_client;
 mod lsp_session;
+mod mcp;
 mod runs;
 mod shell;
 mod text;

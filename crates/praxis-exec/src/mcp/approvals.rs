@@ -179,7 +179,7 @@ pub(super) fn changed(key: &str, since: &str, paths: &[String]) -> Error {
             paths.join(", ")
         ),
     )
-    .with_help("look at what it is now, and approve it again")
+    .with_help("look at what it is now (`praxis tools show`), and approve it again: `praxis tools approve NAME --mcp FILE`")
 }
 
 fn private(path: &Path) -> io::Result<File> {

@@ -134,6 +134,7 @@ fn rebuild(
     let context: Context = serde_json::from_value(start.context.clone()).map_err(|_| lost())?;
     let folders = Folders {
         tools: context.tools.clone(),
+        mcp: context.mcp.clone(),
     };
     let tools = placed_toolbox(
         &folders,
