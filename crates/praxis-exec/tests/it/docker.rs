@@ -104,13 +104,24 @@ impl Target for Docker {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_escapes_from_a_container() {
+async fn nothing_escapes(image: &str) {
+    let mut config = config();
+    config.image = Some(image.to_owned());
     let target = Docker {
-        engine: engine(),
+        engine: DockerEngine::new(config),
         root: workspace(),
     };
     crate::escape::holds(&target).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_escapes_from_a_container() {
+    nothing_escapes(IMAGE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_escapes_from_a_container_with_the_programs_of_this_machine() {
+    nothing_escapes("host").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
