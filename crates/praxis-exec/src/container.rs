@@ -47,7 +47,7 @@ impl Container {
     /// What the daemon refuses, in the words of [`crate::docker`].
     pub(crate) async fn create(client: &Client, spec: &Spec) -> Result<Self, Error> {
         client.provide(&spec.image).await?;
-        let body = spec.body(client.owner());
+        let body = spec.body(client.owner(), client.daemon().cores);
         let mut container = Self {
             client: client.clone(),
             name: format!("praxis-{}", CallId::unique()),

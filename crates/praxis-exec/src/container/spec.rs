@@ -21,6 +21,9 @@ pub(crate) const TOOL_LABEL: &str = "io.praxis.tool";
 /// The folder in which a program starts that does not see the workspace.
 pub(crate) const WORK_DIR: &str = "/work";
 
+/// The kernel gives no smaller share of a core.
+const LEAST_CPU: f64 = 0.01;
+
 /// Stands for the workspace root in a command while it is not known whether a mount covers it.
 const NO_ROOT: &str = "/praxis/no-root";
 
@@ -79,6 +82,11 @@ impl Spec {
         let command = command(request, root.as_deref())?;
         let env = environment(request, root.as_deref())?;
         let limits = &request.limits;
+        if let Some(cpu) = limits.cpu.filter(|cpu| *cpu < LEAST_CPU) {
+            return Err(contract.invalid(format!(
+                "limit `cpu` is {cpu}; a container gets no less than {LEAST_CPU} cores"
+            )));
+        }
         Ok(Self {
             image,
             command,
@@ -102,8 +110,8 @@ impl Spec {
         })
     }
 
-    /// The body of the call that creates it.
-    pub(crate) fn body(&self, owner: &Owner) -> ContainerCreateBody {
+    /// The body of the call that creates it, on a daemon with so many cores.
+    pub(crate) fn body(&self, owner: &Owner, cores: f64) -> ContainerCreateBody {
         let variable = |(name, value): &(String, String)| format!("{name}={value}");
         let own = [(OWNER_LABEL.to_owned(), owner.label())];
         ContainerCreateBody {
@@ -123,12 +131,12 @@ impl Spec {
             stdin_once: Some(true),
             tty: Some(false),
             network_disabled: Some(!self.network),
-            host_config: Some(self.host_config()),
+            host_config: Some(self.host_config(cores)),
             ..ContainerCreateBody::default()
         }
     }
 
-    fn host_config(&self) -> HostConfig {
+    fn host_config(&self, cores: f64) -> HostConfig {
         let memory = i64::try_from(self.memory_bytes).unwrap_or(i64::MAX);
         // Where the image has the folder, runc gives it the mode of that one; its owner can write in any case.
         let owner = match self.user.split_once(':') {
@@ -149,7 +157,8 @@ impl Spec {
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(self.capabilities.clone()),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            nano_cpus: self.cpu.map(|cores| (cores * 1e9) as i64),
+            // Daemons refuse more cores than they have, though that is a limit which holds by itself.
+            nano_cpus: self.cpu.map(|limit| (limit.min(cores) * 1e9) as i64),
             memory: Some(memory),
             // Equal to the memory: none of it is swap.
             memory_swap: Some(memory),

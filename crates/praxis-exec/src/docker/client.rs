@@ -46,13 +46,15 @@ struct Shared {
 }
 
 /// What a daemon says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Daemon {
     /// Its release, such as `20.10.24`.
     pub version: String,
     /// The version of its API that is spoken with it.
     pub api_version: String,
+    /// How many processors it has; infinite where it does not say.
+    pub cores: f64,
     /// The limits that it cannot hold a container to, and would drop in silence.
     pub lacks: Vec<Limit>,
 }
@@ -126,6 +128,7 @@ impl Client {
         let daemon = Daemon {
             version: info.server_version.unwrap_or_default(),
             api_version: docker.client_version().to_string(),
+            cores: info.ncpu.map_or(f64::INFINITY, |cores| cores as f64),
             lacks: lacks
                 .into_iter()
                 .filter_map(|(limit, able)| (able == Some(false)).then_some(limit))

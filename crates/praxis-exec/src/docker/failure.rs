@@ -165,8 +165,20 @@ fn refused(address: &str, doing: &str, status: u16, message: &str) -> Error {
         )
         .with_help("make it executable, or name its interpreter first in `command`");
     }
+    if has(&["invalid reference format"]) {
+        return Error::new(
+            ErrorKind::InvalidContract,
+            format!("its image has no name that an image can have: {said}"),
+        )
+        .with_help("an image's name is like `python:3.12` or `registry.example/team/tool:1`, in lower case");
+    }
+    // The contract asks for what this daemon does not give anybody: too little memory, too few processors.
+    let kind = match status {
+        400 if !has(&["runtime"]) => ErrorKind::InvalidContract,
+        _ => ErrorKind::Io,
+    };
     let error = Error::new(
-        ErrorKind::Io,
+        kind,
         format!("the container engine at {address} refused {doing} ({status}): {said}"),
     );
     match status {
@@ -267,6 +279,18 @@ mod tests {
             "invalid mount config for type \"bind\": bind source path does not exist: /x",
             ErrorKind::NotFound,
             &["/x", "machine"],
+        );
+        check(
+            400,
+            "invalid reference format: repository name must be lowercase",
+            ErrorKind::InvalidContract,
+            &["image", "lowercase", "python:3.12"],
+        );
+        check(
+            400,
+            "Minimum memory limit allowed is 6MB",
+            ErrorKind::InvalidContract,
+            &["6MB"],
         );
         check(418, "", ErrorKind::Io, &["418", "no reason"]);
     }

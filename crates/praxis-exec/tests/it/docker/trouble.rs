@@ -43,6 +43,25 @@ async fn a_missing_image_is_named_with_the_daemon_that_lacks_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_no_daemon_gives_is_the_contracts_mistake() {
+    let mut contract = script("true");
+    contract.image = Some("Bad Name".to_owned());
+    let error = run(&contract).await.unwrap_err();
+    check(&error, ErrorKind::InvalidContract, &["image", "lower case"]);
+    let mut contract = script("true");
+    contract.limits.memory_bytes = Some(1000);
+    let error = run(&contract).await.unwrap_err();
+    check(&error, ErrorKind::InvalidContract, &["inimum memory"]);
+    let mut contract = script("true");
+    contract.limits.cpu = Some(0.0001);
+    let error = run(&contract).await.unwrap_err();
+    check(&error, ErrorKind::InvalidContract, &["0.0001", "0.01"]);
+    // More processors than there are is a limit that holds by itself.
+    contract.limits.cpu = Some(10_000.0);
+    run(&contract).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_program_is_named() {
     let contract = ToolContract::new("t").command(["no-such-program"]);
     let error = run(&contract).await.unwrap_err();
