@@ -34,21 +34,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 }
 
 fn up() -> Result<ExitCode> {
-    let address = match reachable() {
-        Some(address) => address,
-        None => {
-            if let Some(named) = named() {
-                bail!(
-                    "DOCKER_HOST is {named}, where no engine answers; unset it to have one started"
-                );
-            }
-            let daemon = Daemon::start()?;
-            daemon.keep()?;
-            daemon.address()
-        }
-    };
+    let engine = Engine::obtain()?;
+    if let Engine::Ours(daemon) = &engine {
+        daemon.keep()?;
+    }
+    let address = engine.address();
     image::ensure(&address)?;
-    println!("{} runs with the image {}", address, image::NAME);
+    println!("{address} runs with the image {}", image::NAME);
     if !address.is_default() {
         println!("export DOCKER_HOST={address}");
     }
@@ -90,7 +82,7 @@ fn status() -> ExitCode {
     let version = address
         .version()
         .unwrap_or_else(|error| format!("unknown: {error}"));
-    let ours = if Daemon::running().is_some_and(|daemon| daemon.address() == address) {
+    let ours = if Daemon::running().is_some() && Daemon::address() == address {
         ", started by cargo xtask"
     } else {
         ""
@@ -107,47 +99,62 @@ fn status() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The engine that the tests will use.
-pub(crate) enum ForTests {
-    /// It is reachable without us, and has the image.
+/// An engine that can be used.
+pub(crate) enum Engine {
+    /// It was there without us.
     There(Address),
     /// It is ours; it stops with its last user.
     Ours(Daemon),
-    /// There is none, and why.
-    None(String),
 }
 
-impl ForTests {
-    /// Looks for an engine, starts one if there is none and this machine allows it, and sees to the image.
-    pub(crate) fn find() -> Self {
-        let found = (|| match reachable() {
-            Some(address) if address == Daemon::own_address() => {
-                Self::ours(Daemon::running().context("its process id is not known")?)
-            }
-            Some(address) => {
-                image::ensure(&address)?;
-                Ok(Self::There(address))
-            }
-            None => {
-                if let Some(named) = named() {
-                    bail!("DOCKER_HOST is {named}, where none answers");
-                }
-                if let Err(reason) = daemon::may_start() {
-                    bail!("none can be reached, and none can be started here: {reason}");
-                }
-                Self::ours(Daemon::start()?)
-            }
-        })();
-        found.unwrap_or_else(|error| Self::None(format!("{error:#}")))
-    }
-
-    fn ours(daemon: Daemon) -> Result<Self> {
-        match image::ensure(&daemon.address()) {
-            Ok(()) => Ok(Self::Ours(daemon)),
+impl Engine {
+    /// The one that the tests will use, with their image.
+    ///
+    /// # Errors
+    /// There is none and none can be started, or the image cannot be made; and why.
+    pub(crate) fn for_tests() -> Result<Self> {
+        let engine = Self::obtain()?;
+        match image::ensure(&engine.address()) {
+            Ok(()) => Ok(engine),
             Err(error) => {
-                daemon.release()?;
+                engine.release()?;
                 Err(error)
             }
+        }
+    }
+
+    /// Looks for one, and starts one if there is none and this machine allows it.
+    fn obtain() -> Result<Self> {
+        if let Some(address) = reachable() {
+            return Self::at(address);
+        }
+        if let Some(named) = named() {
+            bail!("DOCKER_HOST is {named}, where no container engine answers");
+        }
+        if let Err(reason) = daemon::may_start() {
+            bail!("no container engine can be reached, and none can be started here: {reason}");
+        }
+        daemon::install()?;
+        // Where services are started as they are installed, there is one by now.
+        match reachable() {
+            Some(address) => Self::at(address),
+            None => Daemon::start().map(Self::Ours),
+        }
+    }
+
+    fn at(address: Address) -> Result<Self> {
+        if address != Daemon::address() {
+            return Ok(Self::There(address));
+        }
+        let daemon = Daemon::running().context("the process id of our own engine is not known")?;
+        Ok(Self::Ours(daemon))
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> Address {
+        match self {
+            Self::There(address) => address.clone(),
+            Self::Ours(_) => Daemon::address(),
         }
     }
 
@@ -155,16 +162,7 @@ impl ForTests {
     pub(crate) fn release(self) -> Result<()> {
         match self {
             Self::Ours(daemon) => daemon.release(),
-            Self::There(_) | Self::None(_) => Ok(()),
-        }
-    }
-
-    /// The value of `DOCKER_HOST` for the tests.
-    pub(crate) fn host(&self) -> Option<String> {
-        match self {
-            Self::There(address) => Some(address.to_string()),
-            Self::Ours(daemon) => Some(daemon.address().to_string()),
-            Self::None(_) => None,
+            Self::There(_) => Ok(()),
         }
     }
 }

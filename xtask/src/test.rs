@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::docker::ForTests;
+use crate::docker::Engine;
 use crate::{process, workspace};
 
 /// What the names of tests that need a container engine have in them.
@@ -39,37 +39,46 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 /// Cargo could not be started, or the engine not be stopped.
 pub(crate) fn code(arguments: &[String]) -> Result<u8> {
     let signals = Signals::heed()?;
-    let engine = ForTests::find();
-    let outcome = with_engine(arguments, &engine, &signals);
-    engine.release()?;
+    let engine = Engine::for_tests();
+    let outcome = with_engine(arguments, engine.as_ref(), &signals);
+    if let Ok(engine) = engine {
+        engine.release()?;
+    }
     outcome
 }
 
-fn with_engine(arguments: &[String], engine: &ForTests, signals: &Signals) -> Result<u8> {
+fn with_engine(
+    arguments: &[String],
+    engine: Result<&Engine, &anyhow::Error>,
+    signals: &Signals,
+) -> Result<u8> {
     if signals.take().is_some() {
         return Ok(INTERRUPTED);
     }
     let mut command = tests(arguments);
-    if let Some(host) = engine.host() {
-        command.env("DOCKER_HOST", host);
-    }
-    let ForTests::None(reason) = engine else {
-        return Ok(exit(signals.run(&mut command)?));
+    let reason = match engine {
+        Ok(engine) => {
+            command.env("DOCKER_HOST", engine.address().to_string());
+            return Ok(exit(signals.run(&mut command)?));
+        }
+        Err(reason) => reason,
     };
     if std::env::var("CI").is_ok_and(|value| value == "true") {
-        eprintln!("CI=true: the tests that need a container engine run, and fail: {reason}");
+        eprintln!("CI=true: the tests that need a container engine run, and fail: {reason:#}");
         return Ok(exit(signals.run(&mut command)?));
     }
     let left_out = needing_engine(arguments)?;
     separate(&mut command, arguments);
     command.args(NEED_ENGINE.iter().flat_map(|part| ["--skip", part]));
     let status = signals.run(&mut command)?;
-    println!("\ntests that could not be run: {}", left_out.len());
-    for name in &left_out {
-        println!("  {name}");
+    if !left_out.is_empty() {
+        println!("\ntests that could not be run: {}", left_out.len());
+        for name in &left_out {
+            println!("  {name}");
+        }
+        println!("they need a container engine: {reason:#}");
+        println!("`cargo xtask docker status` says where one was looked for");
     }
-    println!("they need a container engine: {reason}");
-    println!("`cargo xtask docker status` says where one was looked for");
     Ok(exit(status))
 }
 

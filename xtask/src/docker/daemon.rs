@@ -54,12 +54,8 @@ impl Daemon {
         format!("{RUN}/docker.sock")
     }
 
-    pub(crate) fn own_address() -> Address {
+    pub(crate) fn address() -> Address {
         Address::Unix(Self::socket())
-    }
-
-    pub(crate) fn address(&self) -> Address {
-        Self::own_address()
     }
 
     /// The one that runs.
@@ -75,17 +71,13 @@ impl Daemon {
         })
     }
 
-    /// Installs what is missing and starts one; gives the one that runs if there is one.
+    /// Starts one; gives the one that runs if there is one.
     pub(crate) fn start() -> Result<Self> {
-        if let Err(reason) = may_start() {
-            bail!("no container engine can be started here: {reason}");
-        }
         if let Some(daemon) = Self::running() {
             wait_until_it_answers(None)?;
             return Ok(daemon);
         }
         clear()?;
-        install()?;
         fs::create_dir_all(STATE).with_context(|| format!("cannot make {STATE}"))?;
         fs::create_dir_all(RUN).with_context(|| format!("cannot make {RUN}"))?;
         let lock = used()?;
@@ -94,7 +86,7 @@ impl Daemon {
         let pid = Pid::from_child(&child);
         eprintln!(
             "started a container engine of our own at {}",
-            Self::own_address()
+            Self::address()
         );
         Ok(Self {
             pid,
@@ -216,7 +208,8 @@ fn used() -> Result<File> {
     Ok(file)
 }
 
-fn install() -> Result<()> {
+/// Installs what a daemon needs, as far as it is missing.
+pub(super) fn install() -> Result<()> {
     if is_program("dockerd") && is_program("containerd") && is_program("runc") {
         return Ok(());
     }
@@ -267,7 +260,7 @@ fn spawn() -> Result<Child> {
         .arg(Path::new(RUN).join("exec"))
         .arg("--pidfile")
         .arg(pid_file())
-        .args(["--host", &Daemon::own_address().to_string()])
+        .args(["--host", &Daemon::address().to_string()])
         // Containers of the tests have no network, so none is set up on the machine.
         .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
         .args([
@@ -288,7 +281,7 @@ fn spawn() -> Result<Child> {
 fn wait_until_it_answers(mut child: Option<&mut Child>) -> Result<()> {
     let started = Instant::now();
     loop {
-        let error = match Daemon::own_address().ping() {
+        let error = match Daemon::address().ping() {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
