@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use bollard::container::LogOutput;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncWriteExt, Empty};
+use tokio::sync::OnceCell;
 
 pub(crate) use self::client::limited;
 pub use self::client::{Client, Daemon, OwnContainer};
@@ -20,8 +22,6 @@ use crate::{
     BoxFuture, Capabilities, Error, ErrorKind, ExecutionEngine, Isolation, Limit, Output, Request,
     SecretVariables, ToolContract, ending,
 };
-use tokio::io::{AsyncWriteExt, Empty};
-use tokio::sync::OnceCell;
 
 const NAME: &str = "docker";
 

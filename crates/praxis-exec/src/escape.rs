@@ -65,22 +65,14 @@ pub struct Report {
 impl Report {
     /// The attacks that got through although the engine claims to stop them.
     pub fn escapes(&self) -> Vec<(Attack, &str)> {
-        let escaped = |(attack, verdict): &'_ (Attack, Verdict)| match verdict {
-            Verdict::Escaped(_) => Some(*attack),
-            _ => None,
-        };
-        let words = self
+        let escaped = self
             .verdicts
             .iter()
-            .filter_map(|(_, verdict)| match verdict {
-                Verdict::Escaped(words) => Some(words.as_str()),
+            .filter_map(|(attack, verdict)| match verdict {
+                Verdict::Escaped(what) => Some((*attack, what.as_str())),
                 _ => None,
             });
-        self.verdicts
-            .iter()
-            .filter_map(escaped)
-            .zip(words)
-            .collect()
+        escaped.collect()
     }
 
     /// How this attack ended.
