@@ -18,6 +18,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::executor::RunId;
 
 pub use history::{History, Past, RunState, UnknownStep};
@@ -56,6 +58,24 @@ pub trait Journal: Send + Sync {
     /// As [`Journal::read`].
     fn outline(&self, run: &RunId) -> Result<History, JournalError> {
         self.read(run)
+    }
+
+    /// As [`Journal::read`], with what `keep` makes of each result in its place, so that a journal
+    /// on disk has one result in memory at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::read`].
+    fn read_keeping(
+        &self,
+        run: &RunId,
+        keep: &mut dyn FnMut(&Value) -> Value,
+    ) -> Result<History, JournalError> {
+        let mut history = self.read(run)?;
+        for record in &mut history.records {
+            record.keep(keep);
+        }
+        Ok(history)
     }
 
     /// The runs, the oldest first.
@@ -103,6 +123,14 @@ macro_rules! forward {
 
             fn outline(&self, run: &RunId) -> Result<History, JournalError> {
                 (**self).outline(run)
+            }
+
+            fn read_keeping(
+                &self,
+                run: &RunId,
+                keep: &mut dyn FnMut(&Value) -> Value,
+            ) -> Result<History, JournalError> {
+                (**self).read_keeping(run, keep)
             }
 
             fn runs(&self) -> Result<Vec<RunId>, JournalError> {

@@ -138,6 +138,29 @@ fn records_come_back_in_order(journal: &dyn Journal) {
     assert_eq!(outline.records.len(), records.len());
     assert_eq!(outline.finished().len(), history.finished().len());
     assert_eq!(outline.state(), history.state());
+    let mut results = Vec::new();
+    let mut keep = |result: &Value| {
+        results.push(result.clone());
+        json!(results.len())
+    };
+    let kept = journal.read_keeping(&run, &mut keep);
+    let kept = kept.expect("what was written can be read");
+    assert_eq!(kept.damage, history.damage);
+    let mut results = results.into_iter();
+    for (one, other) in kept.records.iter().zip(&history.records) {
+        let mut other = other.clone();
+        other.keep(&mut |result| {
+            assert_eq!(Some(result), results.next().as_ref());
+            Value::Null
+        });
+        let mut one = one.clone();
+        one.keep(&mut |result| {
+            assert!(result.is_u64(), "what was made of it stands in its place");
+            Value::Null
+        });
+        assert_eq!(one, other);
+    }
+    assert_eq!(results.next(), None, "each result was shown once");
     journal.remove(&run).expect("a run can be removed");
 }
 

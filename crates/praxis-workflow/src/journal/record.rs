@@ -174,6 +174,17 @@ impl<'de> Deserialize<'de> for ArgumentsDigest {
     }
 }
 
+impl Record {
+    /// Puts what `keep` makes of the record's result in its place, if it has one.
+    pub(crate) fn keep(&mut self, keep: &mut dyn FnMut(&Value) -> Value) {
+        if let Event::Finished(finish) = &mut self.event
+            && let Outcome::Value(value) = &mut finish.outcome
+        {
+            *value = Arc::new(keep(value));
+        }
+    }
+}
+
 impl Event {
     /// The step that it is about, if it is about one.
     pub fn step(&self) -> Option<&Arc<str>> {

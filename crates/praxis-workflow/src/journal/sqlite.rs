@@ -12,10 +12,12 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::executor::RunId;
 use crate::report::RunStatus;
 
-use self::database::Database;
+use self::database::{Database, Results};
 use super::{Event, History, Journal, JournalError, JournalErrorKind, Record, RunLog};
 
 /// How much a [`SqliteJournal`] keeps.
@@ -95,7 +97,7 @@ impl SqliteJournal {
         Ok(())
     }
 
-    fn history(&self, run: &RunId, results: bool) -> Result<History, JournalError> {
+    fn history(&self, run: &RunId, results: Results<'_>) -> Result<History, JournalError> {
         let path = self.path(run);
         if !path.exists() {
             return Err(JournalError::not_found(run).at(&self.folder));
@@ -162,11 +164,19 @@ impl Journal for SqliteJournal {
     }
 
     fn read(&self, run: &RunId) -> Result<History, JournalError> {
-        self.history(run, true)
+        self.history(run, Results::All)
     }
 
     fn outline(&self, run: &RunId) -> Result<History, JournalError> {
-        self.history(run, false)
+        self.history(run, Results::None)
+    }
+
+    fn read_keeping(
+        &self,
+        run: &RunId,
+        keep: &mut dyn FnMut(&Value) -> Value,
+    ) -> Result<History, JournalError> {
+        self.history(run, Results::Kept(keep))
     }
 
     fn runs(&self) -> Result<Vec<RunId>, JournalError> {

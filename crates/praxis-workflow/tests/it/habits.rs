@@ -42,8 +42,7 @@ fn by_worker(slow: &'static [&'static str]) -> Vec<bool> {
     let run = Run::new(&plan, Arc::<Watched>::clone(&executor));
     let report = paused(run.execute()).unwrap();
     assert_eq!(report.status, RunStatus::Succeeded);
-    let by_worker = std::mem::take(&mut *executor.by_worker.lock().unwrap());
-    by_worker
+    std::mem::take(&mut executor.by_worker.lock().unwrap())
 }
 
 #[test]

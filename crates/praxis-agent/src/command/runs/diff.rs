@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use praxis_cache::KeyId;
 use praxis_workflow::{Announcement, Finish, History, Journal, Outcome, RunId};
 use serde_json::{Value, json};
 
@@ -28,10 +29,9 @@ pub(super) fn diff(
     other: &RunId,
     as_json: bool,
 ) -> Result<Exit, Stop> {
-    let (left, right) = (
-        store.read(one).map_err(refusal)?,
-        store.read(other).map_err(refusal)?,
-    );
+    // Of each result only what tells it from others is kept, however large it is.
+    let read = |run| store.read_keeping(run, &mut told).map_err(refusal);
+    let (left, right) = (read(one)?, read(other)?);
     let before = beginnings(&left, &right);
     let (first, count) = steps(&left, &right);
     if as_json {
@@ -173,7 +173,7 @@ fn compare(
     }
     match (end(left_end, one), end(right_end, other)) {
         (End::Value(left), End::Value(right)) if left != right => {
-            difference("other results", short(left), short(right))
+            difference("other results", shown(left), shown(right))
         }
         (End::Failed(left), End::Failed(right)) if left != right => {
             difference("other failures", left, right)
@@ -195,7 +195,7 @@ enum End<'a> {
 impl End<'_> {
     fn text(&self) -> String {
         match self {
-            Self::Value(value) => short(value),
+            Self::Value(value) => shown(value),
             Self::Failed(message) => message.clone(),
             Self::NotKept => "a result that was not kept".to_owned(),
         }
@@ -211,6 +211,17 @@ fn end<'a>(finish: &'a Finish, values: &BTreeMap<&str, &'a Arc<Value>>) -> End<'
         Outcome::Failed { kind, message } => End::Failed(format!("{kind}: {message}")),
         Outcome::NotKept => End::NotKept,
     }
+}
+
+/// What tells a result from others, and what is shown of it.
+fn told(value: &Value) -> Value {
+    let digest = KeyId::of_content(&[value.to_string().as_bytes()]);
+    json!([digest.to_string(), short(value)])
+}
+
+/// What is shown of a result that was [`told`].
+fn shown(told: &Value) -> String {
+    told[1].as_str().unwrap_or_default().to_owned()
 }
 
 fn short(value: &Value) -> String {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use serde_json::Value;
 
 use crate::journal::{History, JournalError, JournalErrorKind, Record};
 
@@ -140,10 +141,19 @@ fn prepare(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// Reads all that is whole, with or without `results`.
-pub(super) fn read(path: &Path, results: bool) -> Result<History, JournalError> {
+/// What is read of the results of steps.
+pub(super) enum Results<'a> {
+    All,
+    /// Nothing, and nothing is known of damage to them.
+    None,
+    /// What this makes of each.
+    Kept(&'a mut dyn FnMut(&Value) -> Value),
+}
+
+/// Reads all that is whole.
+pub(super) fn read(path: &Path, mut results: Results<'_>) -> Result<History, JournalError> {
     let mut history = History::default();
-    match read_into(path, results, &mut history) {
+    match read_into(path, &mut results, &mut history) {
         Ok(version) if version > VERSION => Err(newer(path, version)),
         Ok(_) => Ok(history),
         Err(error) => match (error.sqlite_error_code(), &error) {
@@ -181,7 +191,12 @@ fn connect(path: &Path) -> rusqlite::Result<(Connection, i64)> {
 }
 
 /// Gives the version of the schema; of one that is newer, nothing is read.
-fn read_into(path: &Path, results: bool, history: &mut History) -> rusqlite::Result<i64> {
+fn read_into(
+    path: &Path,
+    results: &mut Results<'_>,
+    history: &mut History,
+) -> rusqlite::Result<i64> {
+    let with_results = !matches!(results, Results::None);
     let (connection, version) = connect(path)?;
     if version > VERSION {
         return Ok(version);
@@ -194,14 +209,24 @@ fn read_into(path: &Path, results: bool, history: &mut History) -> rusqlite::Res
     // A damaged page ends a scan with an error; the rows behind it are looked for one by one.
     while next <= last {
         let from = next;
-        let scan = scan(&connection, (from, last), results, &mut |number, record| {
-            lost.extend(next..number);
-            match record {
-                Some(record) => history.records.push(record),
-                None => lost.push(number),
-            }
-            next = number + 1;
-        });
+        let scan = scan(
+            &connection,
+            (from, last),
+            with_results,
+            &mut |number, record| {
+                lost.extend(next..number);
+                match record {
+                    Some(mut record) => {
+                        if let Results::Kept(keep) = results {
+                            record.keep(keep);
+                        }
+                        history.records.push(record);
+                    }
+                    None => lost.push(number),
+                }
+                next = number + 1;
+            },
+        );
         match scan {
             Ok(()) => {
                 lost.extend(next..=last);
