@@ -143,7 +143,7 @@ impl LocalEngine {
             .unwrap_or(self.config.output_bytes);
         let input = serde_json::to_vec(request.arguments).expect("JSON has only text keys");
 
-        let launch = Launch::new(request, secrets)?;
+        let launch = Launch::new(request, secrets, &|folder| self.shows(level, folder))?;
         let (streams, theirs) = Streams::new().map_err(|source| {
             Error::new(ErrorKind::Io, format!("cannot make its pipes: {source}"))
                 .with_source(source)

@@ -34,6 +34,20 @@ pub const FIXED_FILES: usize = 4;
 /// The most file descriptors that come with an order.
 pub const MAX_FILES: usize = FIXED_FILES + 4;
 
+/// Where a sandbox has the programs and libraries of the machine, as far as they are there.
+pub const PROGRAMS: [&str; 10] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/libexec",
+    "/nix/store",
+    "/gnu/store",
+];
+
 /// What a stage can reach on the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {

@@ -177,6 +177,12 @@ impl Stage {
             Err(error) if matches!(error.kind(), ErrorKind::Failed | ErrorKind::Denied) => {
                 Ok(format!("it failed: {}", error.message()))
             }
+            // So many processes may want more memory than they have before they are too many.
+            Err(error)
+                if self.attack == Attack::ForkBomb && error.kind() == ErrorKind::OutOfMemory =>
+            {
+                Ok(error.message().to_owned())
+            }
             Err(error) => Err(format!("an error that hides what it did: {error}")),
         }
     }

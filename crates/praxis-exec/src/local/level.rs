@@ -1,9 +1,10 @@
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ALWAYS, LocalEngine, NAME};
+use super::{ALWAYS, LocalEngine, NAME, stages};
 use crate::{Capabilities, Error, ErrorKind, Isolation, Limit, Request};
 
 /// How far the local engine keeps a tool from the machine, the least first.
@@ -97,18 +98,30 @@ impl LocalEngine {
             Ok(()) => Level::Process,
             Err(_) => Level::None,
         };
-        let Err(refused) = self.admit(start, request) else {
+        // A limit is done without only where no level has it.
+        if self.lacks_nothing(start, request) {
             return Ok(start);
-        };
+        }
         match self.stages.available(Level::Sandbox) {
             Ok(()) => self.admit(Level::Sandbox, request).map(|()| Level::Sandbox),
-            // The sandbox might give what is asked for; then why there is none is what helps.
-            Err(why) if self.would_do(request) => Err(refused.with_help(match why.help() {
-                Some(help) => format!("{}; {help}", why.message()),
-                None => why.message().to_owned(),
-            })),
-            Err(_) => Err(refused),
+            Err(why) => match self.admit(start, request) {
+                // The sandbox might give what is asked for; then why there is none is what helps.
+                Err(refused) if self.would_do(request) => {
+                    Err(refused.with_help(match why.help() {
+                        Some(help) => format!("{}; {help}", why.message()),
+                        None => why.message().to_owned(),
+                    }))
+                }
+                outcome => outcome.map(|()| start),
+            },
         }
+    }
+
+    /// Whether a tool can see a folder of the machine.
+    pub(super) fn shows(&self, level: Level, folder: &Path) -> bool {
+        let visible = self.config.visible.iter().map(PathBuf::as_path);
+        let mut shown = stages::PROGRAMS.iter().map(Path::new).chain(visible);
+        level != Level::Sandbox || shown.any(|shown| folder.starts_with(shown))
     }
 
     /// The highest level that calls can have.
@@ -136,12 +149,24 @@ impl LocalEngine {
     }
 
     fn admit(&self, level: Level, request: &Request<'_>) -> Result<(), Error> {
-        // Most contracts have no limit beyond these, and need not look what the machine can do.
-        let always = Capabilities::new(NAME, level.isolation(), &ALWAYS);
-        if always.missing(request).next().is_none() {
-            return Ok(());
+        match self.lacks_nothing(level, request) {
+            true => Ok(()),
+            false => {
+                let limits = self.enforced(level);
+                Capabilities::new(NAME, level.isolation(), &limits).admit(request)
+            }
         }
-        Capabilities::new(NAME, level.isolation(), &self.enforced(level)).admit(request)
+    }
+
+    /// Whether a level has all that is asked for, waived or not.
+    fn lacks_nothing(&self, level: Level, request: &Request<'_>) -> bool {
+        let request = request.clone().accepting(&[]);
+        let lacks = |limits: &[Limit]| {
+            let has = Capabilities::new(NAME, level.isolation(), limits);
+            has.missing(&request).next().is_some()
+        };
+        // Most contracts have no limit beyond these, and need not look what the machine can do.
+        !lacks(&ALWAYS) || !lacks(&self.enforced(level))
     }
 
     fn would_do(&self, request: &Request<'_>) -> bool {

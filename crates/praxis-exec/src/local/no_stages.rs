@@ -8,6 +8,9 @@ use super::running::Theirs;
 use super::{Level, LocalConfig};
 use crate::{Error, ErrorKind, Limit, Request};
 
+/// There is no sandbox for them to be in.
+pub(super) const PROGRAMS: [&str; 0] = [];
+
 /// Nothing is tried where nothing is made of it.
 pub(crate) fn probe() -> Vec<crate::doctor::Finding> {
     Vec::new()

@@ -30,13 +30,18 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    pub(super) fn new(request: &Request<'_>, secrets: &SecretVariables) -> Result<Self, Error> {
+    /// `seen` says of a folder whether the tool can see it; a program is looked for in those.
+    pub(super) fn new(
+        request: &Request<'_>,
+        secrets: &SecretVariables,
+        seen: &dyn Fn(&Path) -> bool,
+    ) -> Result<Self, Error> {
         let contract = request.contract;
         let arguments = contract.argument_variables(request.arguments)?;
         let host = host_environment(contract);
         let dir = contract.dir.as_deref().unwrap_or(request.root);
         let words = contract.expand_command(request.arguments, request.root, dir)?;
-        let (program, words) = resolve(contract, words, request.root, &arguments, &host)?;
+        let (program, words) = resolve(contract, words, request.root, &arguments, &host, seen)?;
         let mark = CallId::unique();
         let chain = process_tree::chained(request.call_id.as_str(), mark.as_str());
         let mut variables: BTreeMap<OsString, OsString> = host
@@ -95,6 +100,7 @@ fn resolve(
     root: &Path,
     variables: &ArgumentVariables,
     host: &[(String, OsString)],
+    seen: &dyn Fn(&Path) -> bool,
 ) -> Result<(PathBuf, Vec<OsString>), Error> {
     if words.is_empty() {
         return Err(Error::new(
@@ -119,19 +125,31 @@ fn resolve(
             .find(|(name, _)| name == "PATH")
             .map_or(OsStr::new(DEFAULT_PATH), |(_, path)| path),
     };
-    Ok((search(&program, path)?, words))
+    Ok((search(&program, path, seen)?, words))
 }
 
 /// Looks for a program in the absolute folders of a `PATH`; a relative one would depend on where Praxis runs.
-fn search(program: &OsStr, path: &OsStr) -> Result<PathBuf, Error> {
+fn search(program: &OsStr, path: &OsStr, seen: &dyn Fn(&Path) -> bool) -> Result<PathBuf, Error> {
     let mut closest = None;
+    let mut unseen = None;
     for folder in std::env::split_paths(path).filter(|folder| folder.is_absolute()) {
         let candidate = folder.join(program);
         match check_executable(&candidate) {
+            Ok(()) if !seen(&folder) => unseen = unseen.or(Some(candidate)),
             Ok(()) => return Ok(candidate),
             Err(error) if error.kind() == ErrorKind::Denied => closest = Some(error),
             Err(_) => {}
         }
+    }
+    if let Some(unseen) = unseen {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            format!("the sandbox does not show {}", unseen.display()),
+        )
+        .with_help(format!(
+            "install `{}` below /usr, or list the folder that it needs in the engine's `visible`",
+            program.display()
+        )));
     }
     Err(closest.unwrap_or_else(|| {
         Error::new(

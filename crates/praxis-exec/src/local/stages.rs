@@ -13,6 +13,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(super) use praxis_worker::staging::PROGRAMS;
 use praxis_worker::staging::{Answer, KILL, Network, STOP, Step};
 use rustix::net::{SendFlags, send};
 use tokio::net::UnixStream;

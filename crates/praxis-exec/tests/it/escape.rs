@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use praxis_exec::escape::{Attack, Target, Verdict, run};
-use praxis_exec::local::LocalEngine;
+use praxis_exec::local::{Level, LocalEngine};
 use praxis_exec::{
     BoxFuture, Capabilities, Error, ErrorKind, ExecutionEngine, Isolation, Limit, Output, Request,
     ToolContract,
@@ -17,15 +17,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 /// The attacks that a process without walls around it cannot be kept from.
-const BEYOND_A_PROCESS: [Attack; 11] = [
+const BEYOND_A_PROCESS: [Attack; 8] = [
     Attack::ParentFolder,
     Attack::Symlink,
     Attack::ProcRoot,
     Attack::OwnContract,
     Attack::Device,
-    Attack::ForkBomb,
-    Attack::MemoryHog,
-    Attack::DoubleFork,
     Attack::Network,
     Attack::MetadataAddress,
     Attack::HostSecret,
@@ -54,6 +51,7 @@ pub(crate) fn without_mounts(mut contract: ToolContract) -> ToolContract {
 
 struct Local {
     engine: LocalEngine,
+    level: Level,
     folder: TempDir,
 }
 
@@ -63,7 +61,13 @@ impl Target for Local {
     }
 
     fn claims(&self, attack: Attack) -> bool {
-        !BEYOND_A_PROCESS.contains(&attack)
+        let enforces = |limit| self.engine.capabilities().enforces(limit);
+        match attack {
+            Attack::ForkBomb => enforces(Limit::Pids),
+            Attack::MemoryHog => enforces(Limit::Memory),
+            Attack::DoubleFork => self.level > Level::None,
+            attack => self.level == Level::Sandbox || !BEYOND_A_PROCESS.contains(&attack),
+        }
     }
 
     fn adapt(&self, contract: ToolContract) -> ToolContract {
@@ -75,13 +79,27 @@ impl Target for Local {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_local_engine_claims_to_stop_is_stopped() {
+async fn local_holds(engine: LocalEngine, level: Level) {
+    let folder = crate::folder();
     let target = Local {
-        engine: LocalEngine::default(),
-        folder: crate::folder(),
+        engine,
+        level,
+        folder,
     };
     holds(&target).await;
+}
+
+/// A tool that asks for limits that only the sandbox has is there, without anybody having said so.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_local_engine_claims_to_stop_is_stopped() {
+    local_holds(LocalEngine::default(), Level::Sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_each_level_claims_to_stop_is_stopped() {
+    for level in Level::ALL {
+        local_holds(crate::local::engine(level), level).await;
+    }
 }
 
 /// An engine with every mistake that the suite looks for.

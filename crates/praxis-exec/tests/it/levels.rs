@@ -465,6 +465,70 @@ async fn an_ordinary_user_has_the_sandbox() {
     assert!(said.contains(&format!("{} passed", tests.len())), "{said}");
 }
 
+const REFUSED: &str = "PRAXIS_TEST_REFUSED";
+
+/// The part of a Praxis on a machine without user namespaces; without the variable it is on this one.
+#[tokio::test(flavor = "multi_thread")]
+async fn is_refused_the_sandbox() {
+    if std::env::var_os(REFUSED).is_none() {
+        return;
+    }
+    let root = folder();
+    let mut contract = shell("echo well");
+    let error = run(&engine(Level::Sandbox), &contract, root.path()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnsupportedLimit, "{error}");
+    assert_eq!(
+        error.message(),
+        "the level `sandbox` is not available: cannot make a user namespace: No space left on device (os error 28)"
+    );
+    let help = error.help().unwrap();
+    assert!(help.contains("user.max_user_namespaces"), "{help}");
+
+    let automatic = LocalEngine::default();
+    assert_eq!(automatic.capabilities().isolation, Isolation::Process);
+    let output = run(&automatic, &contract, root.path()).await.unwrap();
+    assert_eq!(output.value, json!("well"));
+    contract.limits.network = Some(false);
+    let error = run(&automatic, &contract, root.path()).await.unwrap_err();
+    assert!(
+        error.to_string().contains("cannot enforce network"),
+        "{error}"
+    );
+    let help = error.help().unwrap();
+    assert!(help.contains("user.max_user_namespaces"), "{help}");
+    let arguments = Map::new();
+    let request = Request::new(&contract, &arguments, root.path()).accepting(&[Limit::Network]);
+    let output = automatic.execute(request).await.unwrap();
+    assert_eq!(output.value, json!("well"));
+
+    let report = doctor::examine();
+    let available = report.levels.iter().map(|level| level.available);
+    assert_eq!(available.collect::<Vec<_>>(), [true, true, false]);
+    let names = ["user namespace", "mount namespace", "seccomp"];
+    let works = |name: &str| {
+        report
+            .findings
+            .iter()
+            .any(|found| found.name == name && found.works)
+    };
+    assert_eq!(names.map(works), [false, true, true], "{report}");
+}
+
+#[tokio::test]
+async fn a_machine_without_user_namespaces_says_so() {
+    let forbid = "echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c", forbid, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "levels::is_refused_the_sandbox", "--nocapture"])
+        .env(REFUSED, "yes")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
 fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     fs::metadata("/proc/self").unwrap().uid() == 0

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use praxis_worker::staging::{Bind, Step};
+use praxis_worker::staging::{Bind, PROGRAMS, Step};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstatvfs, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -30,20 +30,6 @@ const BASE: &str = "/base";
 
 /// The same file system without what lies on it, and open to writing: mount points are made here.
 const BASE_POINTS: &str = "/base-points";
-
-/// Where programs and their libraries are.
-const PROGRAMS: [&str; 10] = [
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/libexec",
-    "/nix/store",
-    "/gnu/store",
-];
 
 /// The settings that programs need to start at all, to know languages, time zones and whom to trust.
 const SETTINGS: [&str; 24] = [

@@ -16,7 +16,7 @@ use std::time::Duration;
 use praxis_worker::staging::{ANSWER_BYTES, Answer, MAX_FILES, Network, START, Step};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
 
 use super::super::Level;
 use super::{Refusal, Settings, registered};
@@ -86,10 +86,33 @@ impl Keeper {
         said.and_then(|()| (&keeper.socket).read_exact(&mut bytes))
             .map_err(refused)?;
         match Answer::decode(bytes) {
-            Ok(Answer::Ready) => Ok(keeper),
-            Ok(Answer::Failed(step, errno)) => Err(refusal(level, step, errno)),
-            _ => Err(refused(io::ErrorKind::InvalidData.into())),
+            Ok(Answer::Ready) => {}
+            Ok(Answer::Failed(step, errno)) => return Err(refusal(level, step, errno)),
+            _ => return Err(refused(io::ErrorKind::InvalidData.into())),
         }
+        if level == Level::Sandbox {
+            keeper.first(refused)?;
+        }
+        Ok(keeper)
+    }
+
+    /// Has a stage started, since a machine may let a keeper be and yet no stage, and keeps it for the first call.
+    fn first(&self, refused: impl Fn(io::Error) -> Refusal + Copy) -> Result<(), Refusal> {
+        let away = || refused(io::ErrorKind::BrokenPipe.into());
+        let socket = self.order(self.standard()).map_err(|_| away())?;
+        socket.set_read_timeout(Some(START_TIME)).map_err(refused)?;
+        let mut bytes = [0; ANSWER_BYTES];
+        // The answer stays where it is for the call.
+        let (filled, _) = recv(&socket, &mut bytes, RecvFlags::PEEK | RecvFlags::WAITALL)
+            .map_err(|errno| refused(errno.into()))?;
+        if filled < ANSWER_BYTES {
+            return Err(away());
+        }
+        if let Ok(Answer::Failed(step, errno)) = Answer::decode(bytes) {
+            return Err(refusal(self.level, step, errno));
+        }
+        self.lock().push_back(socket);
+        Ok(())
     }
 
     /// Whether it is there, as far as is known.
