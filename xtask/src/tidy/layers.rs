@@ -23,6 +23,7 @@ const SHIPPED: &[Edge] = &[
     ("praxis-exec", "praxis-worker"),
     ("praxis-benches", "praxis-cache"),
     ("praxis-benches", "praxis-dsl"),
+    ("praxis-benches", "praxis-exec"),
     ("praxis-benches", "praxis-workflow"),
 ];
 
