@@ -226,7 +226,7 @@ impl PoolEngine {
                     return Err(error);
                 }
                 Outcome::Over { said, clean } => {
-                    lease.end(kind.reuse && clean);
+                    lease.end(kind.reuse, clean);
                     return said;
                 }
             }

@@ -43,6 +43,8 @@ pub(crate) struct Spec {
     pub(crate) binds: Vec<Bind>,
     /// Folders in memory that the tool may write to, and how many bytes each may hold.
     pub(crate) scratch: Vec<(String, u64)>,
+    /// Whose these folders are: user and group number.
+    pub(crate) scratch_owner: String,
     /// In cores.
     pub(crate) cpu: Option<f64>,
     pub(crate) memory_bytes: u64,
@@ -98,6 +100,7 @@ impl Spec {
                 (WORK_DIR.to_owned(), config.scratch_bytes),
                 ("/tmp".to_owned(), config.scratch_bytes),
             ],
+            scratch_owner: config.user(),
             cpu: limits.cpu.or(config.cpu),
             memory_bytes: limits.memory_bytes.unwrap_or(config.memory_bytes),
             pids: limits.pids.unwrap_or(config.pids),
@@ -139,7 +142,7 @@ impl Spec {
     fn host_config(&self, cores: f64) -> HostConfig {
         let memory = i64::try_from(self.memory_bytes).unwrap_or(i64::MAX);
         // Where the image has the folder, runc gives it the mode of that one; its owner can write in any case.
-        let owner = match self.user.split_once(':') {
+        let owner = match self.scratch_owner.split_once(':') {
             Some((user, group)) if is_number(user) && is_number(group) => {
                 format!(",uid={user},gid={group}")
             }

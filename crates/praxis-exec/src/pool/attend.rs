@@ -215,6 +215,7 @@ async fn stop(
     };
     if link.send(&order, &[]).await.is_ok() {
         let _ = tokio::time::timeout(grace, watch(link, None, stdout, stderr)).await;
+        let _ = tokio::time::timeout(DRAIN, stderr.fill()).await;
     }
 }
 

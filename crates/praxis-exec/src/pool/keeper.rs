@@ -405,9 +405,10 @@ impl Lease {
         self.release(false);
     }
 
-    /// The call is over.
-    pub(super) fn end(mut self, again: bool) {
-        self.release(again);
+    /// The call is over, and its container may be used again or not, although its contract would allow it.
+    pub(super) fn end(mut self, reuse: bool, clean: bool) {
+        self.shared.stocks().statistics.discarded += u64::from(reuse && !clean);
+        self.release(reuse && clean);
     }
 
     fn release(&mut self, again: bool) {

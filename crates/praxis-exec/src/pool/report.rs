@@ -133,6 +133,9 @@ async fn usage(
         return Ok(None);
     };
     let memory = said.memory_stats.unwrap_or_default();
+    if memory.limit.is_none() {
+        return Ok(None);
+    }
     let cpu = said.cpu_stats.and_then(|cpu| cpu.cpu_usage);
     let labels = container.labels.as_ref();
     let name = container.names.as_ref().and_then(|names| names.first());

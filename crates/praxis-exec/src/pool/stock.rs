@@ -465,3 +465,6 @@ impl Backoff {
         self.until.is_none_or(|until| now >= until)
     }
 }
+
+#[cfg(test)]
+mod tests;

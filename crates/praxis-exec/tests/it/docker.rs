@@ -1,7 +1,7 @@
 //! The container engine, against the daemon that is there.
 
-mod cleanup;
-mod proxy;
+pub(crate) mod cleanup;
+pub(crate) mod proxy;
 mod trouble;
 
 use std::fs;

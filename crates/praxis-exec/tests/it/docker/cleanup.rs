@@ -11,10 +11,10 @@ use serde_json::{Map, json};
 use super::{config, engine, script, workspace};
 
 /// Set in a process that runs one test alone, as the count of files or a kill -9 needs it.
-const ALONE: &str = "PRAXIS_TEST_ALONE";
+pub(crate) const ALONE: &str = "PRAXIS_TEST_ALONE";
 
 /// How many calls the leak test makes.
-const CALLS: &str = "PRAXIS_LEAK_CALLS";
+pub(crate) const CALLS: &str = "PRAXIS_LEAK_CALLS";
 
 fn named(name: &str, text: &str) -> ToolContract {
     let mut contract = script(text);
@@ -31,7 +31,7 @@ async fn count(client: &Client, tool: &str) -> usize {
 }
 
 /// Waits until no container of this tool is left.
-pub(super) async fn gone(client: &Client, tool: &str) {
+pub(crate) async fn gone(client: &Client, tool: &str) {
     let started = Instant::now();
     while count(client, tool).await > 0 {
         assert!(
@@ -43,7 +43,7 @@ pub(super) async fn gone(client: &Client, tool: &str) {
 }
 
 /// A process that runs the named test of this program with [`ALONE`] set.
-fn alone(test: &str) -> Command {
+pub(crate) fn alone(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([test, "--exact", "--nocapture"])

@@ -8,14 +8,14 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     folder: TempDir,
     daemon: PathBuf,
     serving: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let client = Client::connect(&super::config()).await.unwrap();
         let daemon = client
             .address()
@@ -34,18 +34,18 @@ impl Proxy {
         self.folder.path().join("docker.sock")
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
 
     /// Listens again, as a daemon does that was started again.
-    pub(super) fn mend(&mut self) {
+    pub(crate) fn mend(&mut self) {
         let listener = UnixListener::bind(self.socket()).unwrap();
         self.serving = Some(tokio::spawn(serve(listener, self.daemon.clone())));
     }
 
     /// Cuts every connection and listens no more.
-    pub(super) async fn cut(&mut self) {
+    pub(crate) async fn cut(&mut self) {
         let serving = self.serving.take().unwrap();
         serving.abort();
         let _ = serving.await;
