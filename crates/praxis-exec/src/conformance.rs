@@ -45,6 +45,11 @@ pub trait Subject: Sync {
 
     /// A folder that tests may write to; it is the workspace root of every call.
     fn root(&self) -> &Path;
+
+    /// How long a tool may take to start where that counts towards its time limit, at most some seconds.
+    fn startup(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Runs the whole suite. Needs a multi-threaded tokio runtime with time.
@@ -186,7 +191,7 @@ async fn time_is_bounded(subject: &dyn Subject) {
     let contract = subject.contract(Behaviour::Beacon);
     let started = Instant::now();
     let error = run(subject, &contract, json!({"beacon": beacon}), |request| {
-        request.with_timeout(Duration::from_secs(1))
+        request.with_timeout(Duration::from_secs(1) + subject.startup())
     })
     .await
     .expect_err("a tool that never ends runs out of time");

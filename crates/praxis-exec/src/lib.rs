@@ -4,6 +4,7 @@
 //! An [`ExecutionEngine`] runs it: [`NativeEngine`] calls a Rust function,
 //! `local::LocalEngine` (feature `local`) starts a process without a shell,
 //! `docker::DockerEngine` (feature `docker`) makes a container for each call,
+//! `dagger::DaggerEngine` (feature `dagger`) has a Dagger session do it,
 //! `mcp::McpEngine` (feature `mcp`) calls the tools of MCP servers.
 //! The feature `builtin` adds tools for files and text, `http` adds `http_fetch`,
 //! and `conformance` the test suite that every engine runs.
@@ -55,6 +56,8 @@ mod mounts;
 mod native;
 mod schema;
 mod secret;
+#[cfg(any(feature = "mcp", feature = "dagger"))]
+mod web;
 
 #[cfg(all(feature = "docker", unix))]
 mod container;
@@ -63,6 +66,8 @@ mod container;
 pub mod builtin;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(all(feature = "dagger", unix))]
+pub mod dagger;
 #[cfg(all(feature = "docker", unix))]
 pub mod docker;
 #[cfg(all(feature = "conformance", unix))]

@@ -21,7 +21,7 @@ use rmcp::transport::streamable_http_client::{
 
 use super::config::{McpServerConfig, McpTransport, expand};
 use super::process::ServerProcess;
-use crate::{Error, ErrorKind, SecretVariables, Secrets};
+use crate::{Error, ErrorKind, SecretVariables, Secrets, web};
 
 /// How many tools a server may have.
 const MAX_TOOLS: usize = 1_000;
@@ -195,7 +195,7 @@ impl Connection {
             ),
             ServiceError::TransportSend(cause) => Error::new(
                 ErrorKind::Unavailable,
-                format!("cannot be reached: {}", chain(cause.error.as_ref())),
+                format!("cannot be reached: {}", web::chain(cause.error.as_ref())),
             ),
             ServiceError::UnexpectedResponse => Error::new(
                 ErrorKind::Failed,
@@ -252,7 +252,7 @@ fn not_greeted(error: &ClientInitializeError) -> Error {
             "the connection ended before it answered `initialize`".to_owned()
         }
         ClientInitializeError::TransportError { error, .. } => {
-            format!("cannot be reached: {}", chain(error.error.as_ref()))
+            format!("cannot be reached: {}", web::chain(error.error.as_ref()))
         }
         ClientInitializeError::JsonRpcError(said) => {
             let said: String = said.message.chars().take(300).collect();
@@ -267,20 +267,6 @@ fn not_greeted(error: &ClientInitializeError) -> Error {
         .with_help("start it by hand to see what it says; it must speak MCP on standard output and nothing else")
 }
 
-/// An error with its causes, each said once.
-fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let said = inner.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = inner.source();
-    }
-    text.chars().take(500).collect()
-}
-
 fn http(
     config: &McpServerConfig,
     url: &str,
@@ -289,20 +275,7 @@ fn http(
     used: &mut SecretVariables,
 ) -> Result<StreamableHttpClientTransport<reqwest::Client>, Error> {
     let invalid = |message: String| Error::new(ErrorKind::InvalidContract, message);
-    // Whoever installs another one first has it used.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .connect_timeout(config.start_timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(0)
-        .user_agent(concat!("praxis/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| {
-            Error::new(
-                ErrorKind::Io,
-                format!("cannot make an HTTP client: {}", chain(&error)),
-            )
-        })?;
+    let client = web::client(|builder| builder.connect_timeout(config.start_timeout))?;
     let mut sent = HashMap::new();
     for (name, value) in headers {
         let named = HeaderName::try_from(name.as_str());

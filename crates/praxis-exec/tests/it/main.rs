@@ -5,6 +5,7 @@ mod bind;
 mod builtin;
 mod conformance;
 mod contract;
+mod dagger;
 mod docker;
 mod engine;
 mod escape;
