@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use praxis_agent::{Placement, Toolbox};
+use praxis_exec::dagger::DaggerEngine;
 use praxis_exec::docker::{DockerConfig, DockerEngine};
 use praxis_exec::local::{Level, LocalConfig, LocalEngine};
 use praxis_exec::pool::{PoolConfig, PoolEngine};
@@ -97,5 +98,6 @@ fn engines(choice: &EngineChoice, root: Option<&Path>) -> Vec<Arc<dyn ExecutionE
         Arc::new(LocalEngine::new(local)),
         Arc::new(PoolEngine::new(pool)),
         Arc::new(DockerEngine::new(docker)),
+        Arc::new(DaggerEngine::default()),
     ]
 }

@@ -94,7 +94,7 @@ pub(crate) fn begin(
             tools: (arguments.place.folders.tools.iter())
                 .map(|folder| absolute(folder))
                 .collect(),
-            mcp: (arguments.place.folders.mcp.as_deref()).map(|file| absolute(file)),
+            mcp: (arguments.place.folders.mcp.as_deref()).map(absolute),
             allow_network: arguments.place.allow_network,
             engines: arguments.place.engines.clone(),
             no_cache: arguments.no_cache,

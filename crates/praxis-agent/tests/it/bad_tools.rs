@@ -126,7 +126,10 @@ fn contracts_that_are_wrong_name_their_file() {
         b"name: greedy\nengine: local\ncommand: ['true']\nlimits: {memory: 64m}\n",
     );
     place
-        .run("CALL greedy\n", &["--tools", "tools", "--isolation", "container"])
+        .run(
+            "CALL greedy\n",
+            &["--tools", "tools", "--isolation", "container"],
+        )
         .exits(3)
         .says(&[":1: tool `greedy`", "where container is asked for"]);
     place

@@ -123,7 +123,7 @@ fn place(controller: &str, mounts: &str, own: &str) -> Result<Place, String> {
         else {
             continue;
         };
-        let options = rest.last().unwrap_or_default();
+        let options = rest.next_back().unwrap_or_default();
         if found != kind || (version == Version::One && !lists(options)) {
             continue;
         }
