@@ -151,7 +151,7 @@ impl DaggerEngine {
             None => Vec::new(),
         };
         let input = serde_json::to_string(request.arguments).expect("JSON has only text keys");
-        let query = query::exec(spec, &place, &ids, request.call_id.as_str(), &input);
+        let query = query::exec(spec, &place, &ids, &input);
         tracing::debug!(tool = request.contract.name, call = %request.call_id, "asked of the Dagger session");
         let answered = session.ask(&query, output_bytes).await;
         let answer = answered.map_err(|fault| self.explain(fault, spec))?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::container::Spec;
 use crate::mounts::Bind;
-use crate::{Error, ErrorKind, SecretVariables};
+use crate::{CallId, Error, ErrorKind, SecretVariables};
 
 /// What must be in a session before a container can refer to it: folders and files of the host, and secrets.
 pub(super) struct Place<'a> {
@@ -78,13 +78,7 @@ fn kind(bind: &Bind) -> &'static str {
 }
 
 /// The query that runs a call's command.
-pub(super) fn exec(
-    spec: &Spec,
-    place: &Place<'_>,
-    ids: &[String],
-    call: &str,
-    input: &str,
-) -> String {
+pub(super) fn exec(spec: &Spec, place: &Place<'_>, ids: &[String], input: &str) -> String {
     let mut steps = vec![
         format!("from(address: {})", text(&spec.image)),
         format!("withUser(name: {})", text(&spec.user)),
@@ -123,8 +117,8 @@ pub(super) fn exec(
             text(id)
         ));
     }
-    // Equal commands are run once and remembered; a tool is run at each call.
-    steps.push(variable("PRAXIS_CALL_ID", call));
+    // Equal commands are run once and remembered; a tool is run at each call, a repeated one included.
+    steps.push(variable("PRAXIS_DAGGER_CALL", CallId::unique().as_str()));
     let words: Vec<String> = spec.command.iter().map(|word| text(word)).collect();
     steps.push(format!(
         "withExec(args: [{}], stdin: {}, expect: ANY)",

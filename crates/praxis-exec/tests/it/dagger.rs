@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use praxis_exec::conformance::{Behaviour, Subject, check};
 use praxis_exec::dagger::{DaggerConfig, DaggerEngine};
 use praxis_exec::{
-    Error, ErrorKind, ExecutionEngine, Limit, Output, Parameter, Request, Secrets, ToolContract,
+    CallId, Error, ErrorKind, ExecutionEngine, Limit, Output, Parameter, Request, Secrets,
+    ToolContract,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -141,11 +142,16 @@ async fn a_call_is_asked_as_dagger_wants_it() {
         "{}",
         asked[1]
     );
-    // Each call has a variable of its own, so that the session remembers none.
-    crate::call(&session_engine, &contract, root.path(), json!({"who": who}))
-        .await
-        .unwrap();
-    assert_ne!(session.asked()[1], session.asked()[3]);
+    // Each call has a variable of its own, one that is repeated under its id too, so that the session remembers none.
+    let arguments = contract.bind(object(json!({"who": who}))).unwrap();
+    for _ in 0..2 {
+        let request = Request::new(&contract, &arguments, root.path());
+        let request = request.with_call_id(CallId::new("step-1"));
+        session_engine.execute(request).await.unwrap();
+    }
+    let asked = session.asked();
+    assert_eq!((asked.len(), &asked[2]), (6, &asked[4]));
+    assert_ne!(asked[3], asked[5]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
