@@ -3,6 +3,7 @@
 //! An engine's tests implement [`Subject`], which says how to get tools of known behaviour for it,
 //! and await [`check`]. A breach panics with what was expected.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Error, ErrorKind, ExecutionEngine, Limit, Limits, Mount, Output, Request, ToolContract,
+    Error, ErrorKind, ExecutionEngine, Limit, Limits, Mount, Output, Request, Secrets, ToolContract,
 };
 
 /// How long anything that should happen soon may take on a busy machine.
@@ -66,6 +67,7 @@ pub async fn check(subject: &dyn Subject) {
     time_is_bounded(subject).await;
     dropping_ends_the_run(subject).await;
     calls_are_independent(subject).await;
+    secrets_are_kept(subject).await;
     pointers_forward(subject).await;
 }
 
@@ -246,6 +248,46 @@ async fn calls_are_independent(subject: &dyn Subject) {
         one(6),
         one(7)
     );
+}
+
+async fn secrets_are_kept(subject: &dyn Subject) {
+    const VALUE: &str = "conformance-value";
+    let mut contract = subject.contract(Behaviour::Echo);
+    contract.secrets = vec!["CONFORMANCE_SECRET".to_owned()];
+    let arguments = json!({"value": VALUE});
+    let error = run(subject, &contract, arguments.clone(), |mut request| {
+        request.secrets = Cow::Owned(Secrets::none());
+        request
+    })
+    .await
+    .expect_err("a tool whose secrets nobody supplied does not start");
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::NotFound | ErrorKind::InvalidContract
+        ),
+        "{error}"
+    );
+    let secrets = Secrets::none().with("CONFORMANCE_SECRET", VALUE);
+    let outcome = run(subject, &contract, arguments, |mut request| {
+        request.secrets = Cow::Owned(secrets);
+        request
+    });
+    match outcome.await {
+        Ok(output) => assert_eq!(
+            output.value,
+            json!({"value": "[secret]"}),
+            "a secret's value is concealed wherever it appears"
+        ),
+        Err(error) => {
+            assert_eq!(
+                error.kind(),
+                ErrorKind::InvalidContract,
+                "an engine that gives no secrets says so: {error}"
+            );
+            assert!(!error.to_string().contains(VALUE), "{error}");
+        }
+    }
 }
 
 async fn pointers_forward(subject: &dyn Subject) {

@@ -18,7 +18,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Runs tools within limits.
 ///
-/// An implementor owes its callers five things, and the module `conformance` (a feature of this crate) checks them:
+/// An implementor owes its callers six things, and the module `conformance` (a feature of this crate) checks them:
 ///
 /// - **Dropping the future ends the run.** Whatever the call started (process, container, remote call)
 ///   is stopped with its descendants, and nothing of it outlives the drop for longer than the kernel needs.
@@ -28,6 +28,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// - **Output is bounded** by [`Limits::output_bytes`] or the engine's own default, whatever the tool prints.
 /// - **Arguments are data.** They are bound already ([`ToolContract::bind`]) and reach the tool unchanged;
 ///   no shell reads them.
+/// - **Secrets are kept.** A program gets those that its contract names ([`Request::secret_variables`]), and
+///   what leaves the engine shows none ([`SecretVariables::conceal_in`](crate::SecretVariables::conceal_in));
+///   an engine that has no way to give them refuses the contract ([`Request::refuse_secrets`]).
 /// - **Calls are independent.** Many run at once through one engine, and one that fails leaves the others alone.
 ///
 /// Errors name the tool and the engine ([`Error::with_tool`], [`Error::with_engine`]).

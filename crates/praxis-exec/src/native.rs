@@ -103,6 +103,7 @@ impl NativeEngine {
     async fn run(&self, request: Request<'_>) -> Result<Output, Error> {
         let started = Instant::now();
         self.capabilities().admit(&request)?;
+        request.refuse_secrets()?;
         let name = &request.contract.name;
         let Some(tool) = self.tools.get(name) else {
             return Err(Error::new(

@@ -326,4 +326,20 @@ impl Request<'_> {
             found: found.map_err(|error| error.with_tool(&self.contract.name))?,
         })
     }
+
+    /// Refuses a contract that names secrets, for an engine whose tools get no variables.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidContract`], naming the first of them.
+    pub fn refuse_secrets(&self) -> Result<(), Error> {
+        match self.contract.secrets.first() {
+            None => Ok(()),
+            Some(name) => Err(self
+                .contract
+                .invalid(format!(
+                    "names the secret `{name}`, but its engine has no way to give it one"
+                ))
+                .with_help("give it the secret where it is made or configured")),
+        }
+    }
 }

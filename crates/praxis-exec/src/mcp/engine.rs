@@ -65,6 +65,7 @@ impl McpEngine {
     async fn run(&self, request: &Request<'_>) -> Result<Output, Error> {
         let started = Instant::now();
         self.capabilities().admit(request)?;
+        request.refuse_secrets()?;
         let (server, tool) = self.tools.get(&request.contract.name).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "no MCP server has a tool of this name")
         })?;
