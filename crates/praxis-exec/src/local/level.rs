@@ -96,6 +96,8 @@ impl LocalEngine {
         }
         let start = match self.stages.available(Level::Process) {
             Ok(()) => Level::Process,
+            // What the machine is only short of for a moment lowers no level.
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
             Err(_) => Level::None,
         };
         // A limit is done without only where no level has it.

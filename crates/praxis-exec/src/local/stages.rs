@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub(super) use praxis_worker::staging::PROGRAMS;
 use praxis_worker::staging::{Answer, KILL, Network, STOP, Step};
+use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tokio::net::UnixStream;
 
@@ -58,12 +59,24 @@ type Slot = Mutex<Option<Result<Arc<Keeper>, Refusal>>>;
 struct Refusal {
     message: String,
     help: String,
+    /// Whether the machine was only short of something for a moment.
+    passing: bool,
 }
 
 impl Refusal {
     fn error(&self) -> Error {
-        Error::new(ErrorKind::UnsupportedLimit, self.message.as_str()).with_help(self.help.as_str())
+        let kind = match self.passing {
+            true => ErrorKind::Unavailable,
+            false => ErrorKind::UnsupportedLimit,
+        };
+        Error::new(kind, self.message.as_str()).with_help(self.help.as_str())
     }
+}
+
+/// Whether an error of the operating system goes by itself.
+fn is_passing(errno: i32) -> bool {
+    let passing = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE];
+    passing.map(Errno::raw_os_error).contains(&errno)
 }
 
 impl Stages {
@@ -101,7 +114,8 @@ impl Stages {
             _ => {
                 let started = Keeper::start(level, &self.0.settings).map(Arc::new);
                 let outcome = started.clone().map_err(|refusal| refusal.error());
-                *slot = Some(started);
+                let lasts = !matches!(&started, Err(refusal) if refusal.passing);
+                *slot = lasts.then_some(started);
                 outcome
             }
         }
@@ -285,9 +299,9 @@ impl Place {
     }
 }
 
-const NOT_THERE: i32 = rustix::io::Errno::NOENT.raw_os_error();
+const NOT_THERE: i32 = Errno::NOENT.raw_os_error();
 
-fn away(errno: rustix::io::Errno) -> Error {
+fn away(errno: Errno) -> Error {
     let source = std::io::Error::from(errno);
     Error::new(
         ErrorKind::Unavailable,

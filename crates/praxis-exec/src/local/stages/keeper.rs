@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, sendmsg};
 
 use super::super::Level;
-use super::{Refusal, Settings, registered};
+use super::{Refusal, Settings, is_passing, registered};
 
 /// How long a keeper or a stage has to say that it is ready.
 const START_TIME: Duration = Duration::from_secs(10);
@@ -53,11 +53,13 @@ impl Keeper {
             Refusal {
             message: format!("the level `{level}` is not available: cannot start its keeper: {error}"),
             help: "the worker is started from memory, as /proc/self/fd/…; a noexec rule for such files forbids it (sysctl vm.memfd_noexec)".to_owned(),
+            passing: error.raw_os_error().is_some_and(is_passing),
         }
         };
         let program = program().map_err(|error| Refusal {
             message: format!("the level `{level}` is not available: {}", error.message),
             help: error.help,
+            passing: error.passing,
         })?;
         let (socket, theirs) = UnixStream::pair().map_err(refused)?;
         let mut words: Vec<OsString> = vec!["sandbox".into(), level.as_str().into()];
@@ -268,6 +270,7 @@ fn refusal(level: Level, step: Step, errno: i32) -> Refusal {
     Refusal {
         message: format!("the level `{level}` is not available: cannot {step}: {error}"),
         help: help.to_owned(),
+        passing: is_passing(errno),
     }
 }
 
@@ -278,10 +281,12 @@ pub(super) fn program() -> Result<&'static File, Refusal> {
         let bytes = crate::worker::program().map_err(|error| Refusal {
             message: error.message().to_owned(),
             help: error.help().unwrap_or_default().to_owned(),
+            passing: false,
         })?;
         in_memory("praxis-worker", bytes, true).map_err(|error| Refusal {
             message: format!("cannot keep the worker in memory: {error}"),
             help: "the machine is short of memory, or forbids files in memory (sysctl vm.memfd_noexec)".to_owned(),
+            passing: false,
         })
     });
     made.as_ref().map_err(Clone::clone)
