@@ -256,6 +256,11 @@ impl Entry {
         })
     }
 
+    /// Whether the result depends on anything but the call.
+    pub(crate) fn has_read(&self) -> bool {
+        self.own_reads().is_some()
+    }
+
     fn own_reads(&self) -> Option<&Reads> {
         self.rare.as_ref()?.reads.as_ref()
     }

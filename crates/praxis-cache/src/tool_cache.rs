@@ -171,23 +171,7 @@ impl ToolCache {
             }
             return None;
         }
-        for (resource, version) in entry.reads() {
-            let present = match version {
-                Version::At(_) => versions.version(resource),
-                Version::Unversioned if entry.run() == run => version,
-                Version::Unversioned | Version::Unsettled => return None,
-            };
-            if present != version {
-                // One who cannot tell its version proves nothing against it.
-                if present != Version::Unversioned {
-                    self.drop_stale(&entry);
-                }
-                return None;
-            }
-        }
-        // Last, so that what was written while the versions were looked at counts.
-        if entry.is_spoiled() {
-            self.drop_stale(&entry);
+        if entry.has_read() && !self.still_holds(&entry, run, versions) {
             return None;
         }
         entry.touch();
@@ -197,6 +181,30 @@ impl ToolCache {
             age: Duration::from_nanos(age.unwrap_or(0)),
             expired,
         })
+    }
+
+    /// Whether what the entry was read from is as it was; drops it if it is known not to be.
+    fn still_holds(&self, entry: &Entry, run: RunId, versions: &dyn Versions) -> bool {
+        for (resource, version) in entry.reads() {
+            let present = match version {
+                Version::At(_) => versions.version(resource),
+                Version::Unversioned if entry.run() == run => version,
+                Version::Unversioned | Version::Unsettled => return false,
+            };
+            if present != version {
+                // One who cannot tell its version proves nothing against it.
+                if present != Version::Unversioned {
+                    self.drop_stale(entry);
+                }
+                return false;
+            }
+        }
+        // Last, so that what was written while the versions were looked at counts.
+        if entry.is_spoiled() {
+            self.drop_stale(entry);
+            return false;
+        }
+        true
     }
 
     /// Takes over what the store read back from where another process may have stored it.
