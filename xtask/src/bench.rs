@@ -140,16 +140,14 @@ fn medians(measurements: &[Measurement], recorded: Option<&Baseline>) -> Table {
     let mut table = Table::new(&["bench", "median", "95 % interval", "rate", "recorded"]);
     for measured in measurements {
         let before = recorded.and_then(|baseline| baseline.medians.get(&measured.id));
+        let figure = |value| Measurement::figure(&measured.id, value);
+        let (least, most) = measured.interval_ns;
         table.row([
             measured.id.clone(),
-            measurement::duration(measured.median_ns),
-            format!(
-                "{} to {}",
-                measurement::duration(measured.interval_ns.0),
-                measurement::duration(measured.interval_ns.1)
-            ),
+            figure(measured.median_ns),
+            format!("{} to {}", figure(least), figure(most)),
             measured.rate().unwrap_or_default(),
-            before.map_or_else(String::new, |before| measurement::duration(*before)),
+            before.map_or_else(String::new, |before| figure(*before)),
         ]);
     }
     table

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::workspace::text;
 
-/// The median of one bench.
+/// The median of one bench, in nanoseconds unless it counts [something else](COUNTED).
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Measurement {
     /// Criterion's full id, such as `parse/large`.
@@ -122,8 +122,22 @@ fn json(path: PathBuf) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
 }
 
+/// What the benches count that measure no time.
+const COUNTED: &str = "instructions/";
+
+impl Measurement {
+    /// A figure of it as people say it.
+    pub(crate) fn figure(id: &str, value: f64) -> String {
+        if id.starts_with(COUNTED) {
+            format!("{value:.0} instructions")
+        } else {
+            duration(value)
+        }
+    }
+}
+
 /// A number of nanoseconds as people say it.
-pub(crate) fn duration(nanoseconds: f64) -> String {
+fn duration(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
         n if n < 1e3 => (n, "ns"),
         n if n < 1e6 => (n / 1e3, "µs"),
@@ -176,6 +190,14 @@ mod tests {
         let bench = serde_json::json!({"full_id": "a"});
         assert!(parse(&bench, &Value::Null).is_err());
         assert!(parse(&bench, &estimates).is_ok());
+    }
+
+    #[test]
+    fn what_is_counted_is_no_time() {
+        let check =
+            |id: &str, expected: &str| assert_eq!(Measurement::figure(id, 1500.0), expected);
+        check("instructions/cache/key", "1500 instructions");
+        check("cache/key", "1.50 µs");
     }
 
     #[test]
