@@ -152,7 +152,9 @@ impl LocalEngine {
             Level::None => Running::direct(launch, request, theirs).await?,
             level => {
                 let stages = &self.stages;
-                Running::Staged(stages.start(level, launch, request, theirs).await?)
+                Running::Staged(Box::new(
+                    stages.start(level, launch, request, theirs).await?,
+                ))
             }
         };
         let mut stdout = Head::new(Some(streams.stdout), output_bytes);

@@ -62,6 +62,7 @@ pub(crate) fn binds(contract: &ToolContract, root: &Path) -> Result<Vec<Bind>, E
 }
 
 /// Where a container sees a path of the host.
+#[cfg(any(test, feature = "docker"))]
 pub(crate) fn inside(binds: &[Bind], path: &Path) -> Option<String> {
     let path = path.canonicalize().ok()?;
     binds

@@ -46,9 +46,9 @@ impl Streams {
 /// A running tool. Dropped, it is killed with all that it started.
 pub(super) enum Running {
     /// A child of this process.
-    Direct(Process),
+    Direct(Box<Process>),
     /// A process on a stage.
-    Staged(Staged),
+    Staged(Box<Staged>),
 }
 
 /// The tree comes first, so that on a drop it is killed while its root is still there to be found.
@@ -84,7 +84,7 @@ impl Running {
         })?;
         tracing::debug!(tool = request.contract.name, call = %request.call_id, pid, "process started");
         let tree = ProcessTree::new(pid, launch.mark);
-        Ok(Self::Direct(Process { tree, child }))
+        Ok(Self::Direct(Box::new(Process { tree, child })))
     }
 
     /// The tool's own end. May be given up and taken up again.

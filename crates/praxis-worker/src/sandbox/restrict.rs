@@ -268,7 +268,7 @@ fn never() -> Result<Filters, BackendError> {
     rules.insert(libc::SYS_socketpair, others);
     // Typing into a terminal.
     let typing = [libc::TIOCSTI, libc::TIOCLINUX]
-        .map(|request| SeccompRule::new(vec![condition(1, SeccompCmpOp::Eq, request as u64)?]));
+        .map(|request| SeccompRule::new(vec![condition(1, SeccompCmpOp::Eq, request)?]));
     rules.insert(
         libc::SYS_ioctl,
         typing.into_iter().collect::<Result<_, _>>()?,

@@ -44,7 +44,7 @@ async fn memory_has_its_limit() {
         .await;
     }
     let killed = limited("kill -9 $$", |limits| {
-        limits.memory_bytes = Some(64 * 1024 * 1024)
+        limits.memory_bytes = Some(64 * 1024 * 1024);
     });
     metered(Limit::Memory, &killed, |outcome| {
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Failed);
