@@ -105,8 +105,9 @@ impl Keeper {
         socket.set_read_timeout(Some(START_TIME)).map_err(refused)?;
         let mut bytes = [0; ANSWER_BYTES];
         // The answer stays where it is for the call.
-        let (filled, _) = recv(&socket, &mut bytes, RecvFlags::PEEK | RecvFlags::WAITALL)
-            .map_err(|errno| refused(errno.into()))?;
+        // With a time limit on the socket, any signal ends the call, a child's end among them.
+        let peek = || recv(&socket, &mut bytes, RecvFlags::PEEK | RecvFlags::WAITALL);
+        let (filled, _) = rustix::io::retry_on_intr(peek).map_err(|errno| refused(errno.into()))?;
         if filled < ANSWER_BYTES {
             return Err(away());
         }
