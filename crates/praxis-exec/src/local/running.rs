@@ -44,6 +44,13 @@ impl Streams {
 }
 
 /// A running tool. Dropped, it is killed with all that it started.
+#[cfg_attr(
+    not(all(feature = "sandbox", target_os = "linux")),
+    expect(
+        clippy::large_enum_variant,
+        reason = "without stages there is one kind only"
+    )
+)]
 pub(super) enum Running {
     /// A child of this process.
     Direct(Box<Process>),
