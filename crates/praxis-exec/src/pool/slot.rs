@@ -85,7 +85,8 @@ impl Kind {
         });
         let kind = Self {
             tool: tool.to_owned(),
-            reuse: reuse && !mounted_over,
+            // A root file system that can be written to cannot be emptied.
+            reuse: reuse && !mounted_over && spec.read_only,
             image_version,
             spec,
             folders,

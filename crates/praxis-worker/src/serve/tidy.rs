@@ -27,17 +27,21 @@ struct Folder {
 }
 
 impl Folders {
+    /// Looks at the folders; one that is not there holds nothing, and no tool can make it.
     pub(super) fn open(paths: &[OsString], uid: u32) -> io::Result<Self> {
-        let open = |path: &OsString| {
-            let found = fs::symlink_metadata(path)?;
-            Ok(Folder {
+        let mut folders = Vec::new();
+        for path in paths {
+            let found = match fs::symlink_metadata(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                found => found?,
+            };
+            folders.push(Folder {
                 path: path.into(),
                 device: found.dev(),
                 mode: found.mode() & 0o7777,
                 own: found.uid() == uid,
-            })
-        };
-        let folders = paths.iter().map(open).collect::<io::Result<_>>()?;
+            });
+        }
         Ok(Self { folders, uid })
     }
 

@@ -173,6 +173,18 @@ async fn a_fresh_container_has_nothing_to_keep() {
     check(false).await;
 }
 
+/// What cannot be emptied is not used again, whatever the contract says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_whose_root_can_be_written_to_is_not_used_again() {
+    let engine = PoolEngine::new(config());
+    let text = "ls -A /var/tmp; touch /var/tmp/left && echo written";
+    let mut contract = super::reusable(super::script(text));
+    contract.limits.read_only = Some(false);
+    for _ in 0..3 {
+        assert_eq!(super::answer(&engine, &contract).await, "written");
+    }
+}
+
 /// A folder that its owner may not enter cannot be emptied; the container goes instead.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_cannot_be_emptied_is_not_used_again() {
