@@ -211,7 +211,7 @@ impl LocalEngine {
     }
 }
 
-/// Kills what calls have left behind whose [`CallId`] is `call`, or begins with it and a slash.
+/// Kills what calls have left behind whose [`CallId`](crate::CallId) is `call`, or begins with it and a slash.
 ///
 /// A process that is killed cannot end its calls; this does it from another.
 /// Blocks until none is found any more; away from Linux none is ever found.
