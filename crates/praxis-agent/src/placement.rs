@@ -74,19 +74,21 @@ impl Placement {
             return Err(missing(name, engines));
         };
         let engine = &*engines[index];
+        let asks = if name == asked {
+            format!("asks for engine `{name}`, which")
+        } else {
+            format!("asks for engine `{asked}`, and `{name}` in its place")
+        };
         engine.suits(contract).map_err(|what| {
-            Error::new(
-                ErrorKind::NotFound,
-                format!("asks for engine `{name}`, which {what}"),
-            )
-            .with_help("name another engine in the contract or as `@engine=…` at the step")
+            Error::new(ErrorKind::NotFound, format!("{asks} {what}"))
+                .with_help("name another engine in the contract or as `@engine=…` at the step")
         })?;
         let isolation = engine.capabilities().isolation;
         let floor = self.floor.max(contract.isolation);
         if !native && isolation < floor {
             return Err(Error::new(
                 ErrorKind::UnsupportedLimit,
-                format!("asks for engine `{name}`, which isolates by {isolation}, where {floor} is asked for"),
+                format!("{asks} isolates by {isolation} at most, where {floor} is asked for"),
             )
             .with_help("name an engine that isolates more, or `auto`"));
         }

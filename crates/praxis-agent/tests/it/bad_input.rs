@@ -144,7 +144,7 @@ fn what_is_no_program_is_said() {
         .run("CALL read_file a @engine=docker\n", &[])
         .exits(3)
         .says(&[
-            "asks for engine `docker`, which needs a command, and the contract has none",
+            "asks for engine `docker`, and `pool` in its place needs a command, and the contract has none",
             ":1",
         ]);
 }

@@ -133,7 +133,7 @@ fn what_the_operator_says_comes_first() {
         .says(&["p.praxis:1", "tool `hello`: needs engine `nowhere`"]);
     run(&["--instead", "dagger=local", "--isolation", "container"])
         .exits(3)
-        .says(&["`local`, which isolates by process, where container is asked for"]);
+        .says(&["asks for engine `dagger`, and `local` in its place isolates by"]);
     run(&["--isolation", "jail"])
         .exits(2)
         .says(&["none, process, sandbox, container"]);
