@@ -43,6 +43,14 @@ fn finish(written: io::Result<()>) -> Result<(), Stop> {
     }
 }
 
+/// An error of an engine with its way out, for a cell or a line of a report.
+pub(crate) fn one_line(error: &praxis_exec::Error) -> String {
+    match error.help() {
+        Some(help) => format!("{error}; {help}"),
+        None => error.to_string(),
+    }
+}
+
 /// Prints text on standard error.
 pub(crate) fn note(text: &str) {
     let _ = stderr().lock().write_all(text.as_bytes());

@@ -32,10 +32,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<Exit, Stop> {
             daemon.api_version
         )
     });
-    let engine = engine.map_err(|error| match error.help() {
-        Some(help) => format!("{}; {help}", error.message()),
-        None => error.message().to_owned(),
-    });
+    let engine = engine.map_err(output::one_line);
     report
         .findings
         .push(Finding::new("container engine", engine));

@@ -178,7 +178,7 @@ async fn measured(
 ) -> Result<Measured, String> {
     measure(engine, &Arc::new(tool), calls, AT_ONCE)
         .await
-        .map_err(told)
+        .map_err(|error| output::one_line(&error))
 }
 
 /// The same program on every engine: one that does nothing, in any image.
@@ -189,13 +189,6 @@ fn idle(engine: &dyn ExecutionEngine, folder: &Path, reuse: bool) -> Result<Tool
     let unfit = |why| format!("there is no program that it could be measured with: it {why}");
     engine.suits(&tool).map_err(unfit)?;
     Ok(tool)
-}
-
-fn told(error: Error) -> String {
-    match error.help() {
-        Some(help) => format!("{error}; {help}"),
-        None => error.to_string(),
-    }
 }
 
 fn purpose(engine: &str) -> &'static str {
