@@ -58,11 +58,15 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode, String> {
     let (started, starts) = channel();
     std::thread::scope(|scope| {
         let other = &worker;
+        // The thread that starts tools is the tool's user for a moment, and the tool may signal that user's processes
+        // for as long. Whom a signal to process 1 is meant for is this first thread, which attends: at the only time
+        // when it is that user there is no tool.
         // Without one of its halves the worker is of no use, and Praxis sees it end.
-        let attending =
-            std::thread::Builder::new().spawn_scoped(scope, move || leave(other.attend(&starts)));
-        let why = match attending {
-            Ok(_) => worker.obey(Orders::new(&stream), &started),
+        let obeying = std::thread::Builder::new().spawn_scoped(scope, move || {
+            leave(other.obey(Orders::new(&stream), &started))
+        });
+        let why = match obeying {
+            Ok(_) => worker.attend(&starts),
             Err(error) => Err(format!("cannot start a thread: {error}")),
         };
         leave(why)
