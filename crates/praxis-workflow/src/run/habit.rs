@@ -15,7 +15,7 @@ impl Habit {
     /// A call that is done sooner than this is not worth a worker.
     const QUICK: Duration = Duration::from_micros(5);
     /// As many quick calls in a row make a habit.
-    const ENOUGH: i8 = 8;
+    const ENOUGH: i8 = 2;
     /// One that is not quick counts against as many that are.
     const LAPSE: i8 = -100;
 
