@@ -37,7 +37,7 @@ const FOUR_BYTES: u8 = 14;
 
 /// A buffer that is kept from key to key.
 ///
-/// It is written from the start and begun anew, larger, where it is too small: so the writing itself never grows it, and keeps its place in a register.
+/// It is written from the start and begun anew, larger, where it is too small: so the writing itself never grows it, and keeps its place in registers.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch(Vec<u8>);
 
@@ -56,9 +56,15 @@ impl Scratch {
         prefix: &[u8],
         map: &Map<String, Value>,
     ) -> Result<&[u8], ErrorKind> {
-        self.fill(prefix, MAX_KEY_BYTES, |out, at, form| {
-            object(out, at, map, 0, form)
-        })
+        self.fill(
+            prefix,
+            MAX_KEY_BYTES,
+            |out| match FORM.is_plain() {
+                true => object::<true>(out, map, 0),
+                false => object::<false>(out, map, 0),
+            },
+            || map.values().any(|member| is_too_deep(member, 1)),
+        )
     }
 
     #[inline(always)]
@@ -66,30 +72,34 @@ impl Scratch {
         &mut self,
         prefix: &[u8],
         most: usize,
-        write: impl Fn(&mut [u8], usize, Form) -> Written,
+        write: impl Fn(&mut [u8]) -> Left<'_>,
+        is_too_deep: impl Fn() -> bool,
     ) -> Result<&[u8], ErrorKind> {
-        let form = *FORM;
         loop {
-            let written = match self.0.get_mut(..prefix.len()) {
-                Some(start) => {
+            let left = match self.0.split_at_mut_checked(prefix.len()) {
+                Some((start, rest)) => {
                     start.copy_from_slice(prefix);
-                    write(&mut self.0, prefix.len(), form)
+                    write(rest).map(|left| left.len())
                 }
-                None => Err(Stop::Full),
+                None => None,
             };
-            match written {
-                Ok(end) if end <= most => return Ok(&self.0[..end]),
-                Err(Stop::TooDeep) => return Err(ErrorKind::TooDeep),
-                Err(Stop::Full) if self.0.len() < most + STRIDE => self.grow(most),
-                Ok(_) | Err(Stop::Full) => return Err(ErrorKind::TooLong),
+            match left.map(|left| self.0.len() - left) {
+                Some(end) if end <= most => return Ok(&self.0[..end]),
+                None if self.0.len() < most + STRIDE => self.grow(most, &is_too_deep)?,
+                Some(_) | None => return Err(ErrorKind::TooLong),
             }
         }
     }
 
+    /// Makes room for more, unless the writing stopped for its depth.
     #[cold]
-    fn grow(&mut self, most: usize) {
+    fn grow(&mut self, most: usize, is_too_deep: &dyn Fn() -> bool) -> Result<(), ErrorKind> {
+        if is_too_deep() {
+            return Err(ErrorKind::TooDeep);
+        }
         let room = (4 * self.0.len()).clamp(1024, most + STRIDE);
         self.0.resize(room, 0);
+        Ok(())
     }
 }
 
@@ -98,10 +108,25 @@ impl Scratch {
 pub(crate) fn encode(prefix: &[u8], value: &Value) -> Option<Vec<u8>> {
     const MOST_BYTES: usize = 1 << 30;
     let mut scratch = Scratch::new();
-    let write = |out: &mut [u8], at, form| self::value(out, at, value, 0, form);
-    let length = scratch.fill(prefix, MOST_BYTES, write).ok()?.len();
+    let written = scratch.fill(
+        prefix,
+        MOST_BYTES,
+        |out| self::value::<false>(out, value, 0),
+        || is_too_deep(value, 0),
+    );
+    let length = written.ok()?.len();
     scratch.0.truncate(length);
     Some(scratch.0)
+}
+
+/// Whether the writing of a value at that depth stops for it.
+fn is_too_deep(value: &Value, depth: usize) -> bool {
+    let too_deep = |inner| is_too_deep(inner, depth + 1);
+    match value {
+        Value::Array(items) => depth >= MAX_DEPTH || items.iter().any(too_deep),
+        Value::Object(map) => depth >= MAX_DEPTH || map.values().any(too_deep),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 /// The value that `bytes` are the canonical form of; `None` if they are not laid out as one.
@@ -111,79 +136,66 @@ pub(crate) fn decode(mut bytes: &[u8]) -> Option<Value> {
     bytes.is_empty().then_some(value)
 }
 
-/// Why the writing stopped.
-#[derive(Clone, Copy, Debug)]
-enum Stop {
-    /// The buffer is too small.
-    Full,
-    TooDeep,
-}
+/// What is left of the buffer; `None` if it is too small or the value nests too deep, which the caller finds out.
+type Left<'a> = Option<&'a mut [u8]>;
 
-/// Where the writing is, or why it stopped.
-type Written = Result<usize, Stop>;
-
-/// Every short piece is one store of this many bytes, whatever it takes of them: what follows writes over the rest.
-const STRIDE: usize = size_of::<u128>();
-
-#[inline(always)]
-fn store(out: &mut [u8], at: usize, bytes: u128, length: usize) -> Written {
-    let room = out.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
-    *room.ok_or(Stop::Full)? = bytes.to_le_bytes();
-    Ok(at + length)
-}
+/// Every short piece has this much room, whatever it takes of it: what follows writes over the rest.
+const STRIDE: usize = 16;
 
 /// A kind and the length of what follows.
 #[inline(always)]
-fn head(out: &mut [u8], at: usize, kind: u8, length: usize) -> Written {
-    if length <= SHORT {
-        return store(out, at, u128::from(kind | length as u8), 1);
+fn head(out: &mut [u8], kind: u8, length: usize) -> Left<'_> {
+    if length > SHORT {
+        return long_head(out, kind, length);
     }
-    long_head(out, at, kind, length)
+    *out.first_mut()? = kind | length as u8;
+    out.get_mut(1..)
 }
 
-fn long_head(out: &mut [u8], at: usize, kind: u8, length: usize) -> Written {
+fn long_head(out: &mut [u8], kind: u8, length: usize) -> Left<'_> {
     if let Ok(length) = u8::try_from(length) {
-        let bytes = u128::from(kind | ONE_BYTE) | u128::from(length) << 8;
-        return store(out, at, bytes, 2);
+        *out.first_chunk_mut()? = [kind | ONE_BYTE, length];
+        return out.get_mut(2..);
     }
     // What has so many bytes or items cannot be a key, whatever the buffer's size.
-    let length = u32::try_from(length).map_err(|_| Stop::Full)?;
-    let bytes = u128::from(kind | FOUR_BYTES) | u128::from(length) << 8;
-    store(out, at, bytes, 5)
+    let [a, b, c, d] = u32::try_from(length).ok()?.to_le_bytes();
+    *out.first_chunk_mut()? = [kind | FOUR_BYTES, a, b, c, d];
+    out.get_mut(5..)
 }
 
+/// Names and other short texts are most of a key: for them a call to copy would cost several times as much as words that overlap.
 #[inline(always)]
-fn text(out: &mut [u8], at: usize, kind: u8, text: &str) -> Written {
+fn text<'a>(out: &'a mut [u8], kind: u8, text: &str) -> Left<'a> {
     let from = text.as_bytes();
     let length = from.len();
-    if length > SHORT {
-        return long_text(out, at, kind, from);
-    }
-    let room = out.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
-    let room: &mut [u8; STRIDE] = room.ok_or(Stop::Full)?;
-    room[0] = kind | length as u8;
-    // The first and the last word overlap: for texts as short as names, a call to copy costs several times as much.
     if let (Some(first), Some(last)) = (from.first_chunk::<8>(), from.last_chunk::<8>()) {
-        room[1..9].copy_from_slice(first);
-        room[length - 7..][..8].copy_from_slice(last);
-    } else if let (Some(first), Some(last)) = (from.first_chunk::<4>(), from.last_chunk::<4>()) {
-        room[1..5].copy_from_slice(first);
-        room[length - 3..][..4].copy_from_slice(last);
+        if length > SHORT {
+            return long_text(out, kind, from);
+        }
+        let room: &mut [u8; 1 + SHORT] = out.first_chunk_mut()?;
+        room[0] = kind | length as u8;
+        room[1..9].copy_from_slice(&u64::from_le_bytes(*first).to_le_bytes());
+        room[length - 7..][..8].copy_from_slice(&u64::from_le_bytes(*last).to_le_bytes());
+        return out.get_mut(1 + length..);
+    }
+    let room: &mut [u8; 8] = out.first_chunk_mut()?;
+    room[0] = kind | length as u8;
+    if let (Some(first), Some(last)) = (from.first_chunk::<4>(), from.last_chunk::<4>()) {
+        room[1..5].copy_from_slice(&u32::from_le_bytes(*first).to_le_bytes());
+        room[length - 3..][..4].copy_from_slice(&u32::from_le_bytes(*last).to_le_bytes());
     } else if let (Some(first), Some(last)) = (from.first(), from.last()) {
         room[1] = *first;
         room[1 + length / 2] = from[length / 2];
         room[length] = *last;
     }
-    Ok(at + 1 + length)
+    out.get_mut(1 + length..)
 }
 
-fn long_text(out: &mut [u8], at: usize, kind: u8, from: &[u8]) -> Written {
-    let at = long_head(out, at, kind, from.len())?;
-    let end = at + from.len();
-    out.get_mut(at..end)
-        .ok_or(Stop::Full)?
-        .copy_from_slice(from);
-    Ok(end)
+fn long_text<'a>(out: &'a mut [u8], kind: u8, from: &[u8]) -> Left<'a> {
+    let out = long_head(out, kind, from.len())?;
+    let (room, left) = out.split_at_mut_checked(from.len())?;
+    room.copy_from_slice(from);
+    Some(left)
 }
 
 /// What `serde_json` is in this build.
@@ -193,6 +205,13 @@ struct Form {
     maps_are_sorted: bool,
     /// Some crate turned `arbitrary_precision` on: numbers are their text, and going through `f64` would give one key to two different arguments.
     numbers_are_text: bool,
+}
+
+impl Form {
+    /// Whether it is as nearly everywhere: the functions below are compiled apart for it, with `PLAIN` set.
+    fn is_plain(self) -> bool {
+        self.maps_are_sorted && !self.numbers_are_text
+    }
 }
 
 static FORM: LazyLock<Form> = LazyLock::new(|| {
@@ -208,61 +227,60 @@ static FORM: LazyLock<Form> = LazyLock::new(|| {
 });
 
 /// Writes `map` in canonical form; `depth` counts the levels already entered.
-fn object(
-    out: &mut [u8],
-    at: usize,
+fn object<'a, const PLAIN: bool>(
+    out: &'a mut [u8],
     map: &Map<String, Value>,
     depth: usize,
-    form: Form,
-) -> Written {
+) -> Left<'a> {
     if depth >= MAX_DEPTH {
-        return Err(Stop::TooDeep);
+        return None;
     }
-    let mut at = head(out, at, OBJECT, map.len())?;
-    if form.maps_are_sorted {
+    let mut out = head(out, OBJECT, map.len())?;
+    if PLAIN || FORM.maps_are_sorted {
         for (name, member) in map {
-            at = text(out, at, TEXT, name)?;
-            at = value(out, at, member, depth, form)?;
+            out = text(out, TEXT, name)?;
+            out = value::<PLAIN>(out, member, depth + 1)?;
         }
-        return Ok(at);
+        return Some(out);
     }
     let mut members: Vec<(&String, &Value)> = map.iter().collect();
     members.sort_unstable_by_key(|(name, _)| *name);
     for (name, member) in members {
-        at = text(out, at, TEXT, name)?;
-        at = value(out, at, member, depth, form)?;
+        out = text(out, TEXT, name)?;
+        out = value::<PLAIN>(out, member, depth + 1)?;
     }
-    Ok(at)
+    Some(out)
 }
 
-fn array(out: &mut [u8], at: usize, items: &[Value], depth: usize, form: Form) -> Written {
+fn array<'a, const PLAIN: bool>(out: &'a mut [u8], items: &[Value], depth: usize) -> Left<'a> {
     if depth >= MAX_DEPTH {
-        return Err(Stop::TooDeep);
+        return None;
     }
-    let start = head(out, at, ARRAY, items.len())?;
-    items
-        .iter()
-        .try_fold(start, |at, item| value(out, at, item, depth, form))
+    let mut out = head(out, ARRAY, items.len())?;
+    for item in items {
+        out = value::<PLAIN>(out, item, depth + 1)?;
+    }
+    Some(out)
 }
 
-/// `depth` is the level of what holds the value.
+/// Writes a value in canonical form; `depth` counts the levels already entered.
 #[inline(always)]
-fn value(out: &mut [u8], at: usize, value: &Value, depth: usize, form: Form) -> Written {
+fn value<'a, const PLAIN: bool>(out: &'a mut [u8], value: &Value, depth: usize) -> Left<'a> {
     match value {
-        Value::String(string) => text(out, at, TEXT, string),
-        Value::Number(number) => self::number(out, at, number, form),
-        Value::Bool(true) => head(out, at, TRUE, 0),
-        Value::Bool(false) => head(out, at, FALSE, 0),
-        Value::Null => head(out, at, NULL, 0),
-        Value::Object(map) => object(out, at, map, depth + 1, form),
-        Value::Array(items) => array(out, at, items, depth + 1, form),
+        Value::String(string) => text(out, TEXT, string),
+        Value::Number(number) => self::number::<PLAIN>(out, number),
+        Value::Bool(true) => head(out, TRUE, 0),
+        Value::Bool(false) => head(out, FALSE, 0),
+        Value::Null => head(out, NULL, 0),
+        Value::Object(map) => object::<PLAIN>(out, map, depth),
+        Value::Array(items) => array::<PLAIN>(out, items, depth),
     }
 }
 
 #[inline(always)]
-fn number(out: &mut [u8], at: usize, number: &Number, form: Form) -> Written {
-    let (kind, bits) = if form.numbers_are_text {
-        return long_number(out, at, number);
+fn number<'a, const PLAIN: bool>(out: &'a mut [u8], number: &Number) -> Left<'a> {
+    let (kind, bits) = if !PLAIN && FORM.numbers_are_text {
+        return long_number(out, number);
     } else if let Some(integer) = number.as_u64() {
         (UNSIGNED, integer)
     } else if let Some(integer) = number.as_i64() {
@@ -270,14 +288,17 @@ fn number(out: &mut [u8], at: usize, number: &Number, form: Form) -> Written {
     } else if let Some(float) = number.as_f64() {
         (FLOAT, float.to_bits())
     } else {
-        return long_number(out, at, number);
+        return long_number(out, number);
     };
-    store(out, at, u128::from(kind) | u128::from(bits) << 8, 9)
+    let room: &mut [u8; 9] = out.first_chunk_mut()?;
+    room[0] = kind;
+    room[1..].copy_from_slice(&bits.to_le_bytes());
+    out.get_mut(9..)
 }
 
 #[cold]
-fn long_number(out: &mut [u8], at: usize, number: &Number) -> Written {
-    text(out, at, DIGITS, &number.to_string())
+fn long_number<'a>(out: &'a mut [u8], number: &Number) -> Left<'a> {
+    text(out, DIGITS, &number.to_string())
 }
 
 /// The object that `bytes` are the canonical form of; `None` if they are not laid out as one.
