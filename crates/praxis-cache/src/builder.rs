@@ -3,6 +3,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::flight::Flights;
+use crate::invalidations::Invalidations;
 use crate::{Clock, MonotonicClock, QuickStore, RunId, Store, Sweeper, ToolCache};
 
 /// Settings of a [`ToolCache`].
@@ -98,6 +99,7 @@ impl ToolCacheBuilder {
         ToolCache {
             store: self.store.unwrap_or_else(memory),
             index: Arc::default(),
+            invalidations: Invalidations::default(),
             counters: Arc::default(),
             clock: self
                 .clock

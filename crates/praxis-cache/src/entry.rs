@@ -7,13 +7,22 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::index::{Index, Ticket};
-use crate::key::KeyBytes;
+use crate::key::{KeyBytes, tool_of};
 use crate::stats::{Count, Counters};
 use crate::{CacheKey, KeyRef, Resource, RunId, Version};
 
 /// One remembered result, as a [`Store`](crate::Store) holds it.
+///
+/// What a hit writes stands first, beside the count of the `Arc`, which it writes too: so threads that hit the same entry wait for one cache line, not two.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Entry {
+    accesses: AtomicU16,
+    retired: AtomicBool,
+    /// Which of `COUNTED`, `NEGATIVE` and `FOREIGN` it is.
+    marks: u8,
+    /// `ELSEWHERE` if it is too much.
+    weight_bytes: u32,
     /// The key's bytes alone: the place in the store is known to who asks, and hashing anew is for the rarer paths.
     key: KeyBytes,
     value: Arc<Value>,
@@ -22,12 +31,6 @@ pub struct Entry {
     rare: Option<Box<Rare>>,
     /// Nanoseconds on the cache's clock.
     stored_at: u64,
-    /// `ELSEWHERE` if it is too much.
-    weight_bytes: u32,
-    accesses: AtomicU16,
-    retired: AtomicBool,
-    /// Which of `COUNTED`, `NEGATIVE` and `FOREIGN` it is.
-    marks: u8,
 }
 
 /// The weight stands in [`Rare`].
@@ -43,7 +46,10 @@ const NEGATIVE: u8 = 2;
 const FOREIGN: u8 = 4;
 
 /// What the entries of one run with one lifetime have in common.
+///
+/// Every hit reads it, so it stands apart from the count of its `Arc`, which every store writes.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Origin {
     pub(crate) run: RunId,
     pub(crate) lifetime: Duration,
@@ -127,6 +133,9 @@ impl Entry {
 
     /// Lets the entry be given for `stale_for` after its time, and be renewed before it if `work` took any.
     pub(crate) fn renewable(mut self, stale_for: Duration, work: Duration) -> Self {
+        if stale_for.is_zero() && work.is_zero() {
+            return self;
+        }
         let stale_ms = u32::try_from(stale_for.as_millis()).unwrap_or(u32::MAX);
         let work_ms = u32::try_from(work.as_millis()).unwrap_or(u32::MAX);
         if (stale_ms, work_ms) != (0, 0) {
@@ -210,6 +219,11 @@ impl Entry {
             .expect("they are the bytes of the key it was made with")
     }
 
+    /// The tool that the result is of.
+    pub(crate) fn tool(&self) -> &str {
+        tool_of(self.key_bytes())
+    }
+
     /// The key's bytes, which need no hash to compare.
     pub(crate) fn key_bytes(&self) -> &[u8] {
         &self.key.slice
@@ -291,7 +305,7 @@ impl Entry {
         let reads = match self.own_reads() {
             None => None,
             Some(reads) => Some(Reads {
-                ticket: index.adopt(&key, &reads.ticket, self.stored_at())?,
+                ticket: index.adopt(key.id(), &reads.ticket, self.stored_at())?,
                 versions: reads.versions.clone(),
             }),
         };
@@ -356,8 +370,9 @@ fn weigh(key: &CacheKey, value: &Value, reads: Option<&Reads>) -> u64 {
 pub(crate) fn weigh_value(value: &Value) -> usize {
     const MEMBER: usize = size_of::<String>() + size_of::<Value>();
     let mut total = 0;
-    let mut open = vec![value];
-    while let Some(value) = open.pop() {
+    let mut open = Vec::new();
+    let mut next = Some(value);
+    while let Some(value) = next {
         total += size_of::<Value>();
         match value {
             Value::String(text) => total += text.len(),
@@ -371,6 +386,7 @@ pub(crate) fn weigh_value(value: &Value) -> usize {
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+        next = open.pop();
     }
     total
 }

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::entry::Reads;
 use crate::index::Ticket;
+use crate::invalidations::Moment;
 use crate::stats::Count;
-use crate::{Answer, CacheKey, Class, Entry, Policy, RunId, ToolCache, Version, Versions};
+use crate::{Answer, CacheKey, Class, Entry, KeyRef, Policy, RunId, ToolCache, Version, Versions};
 
 /// A call under way whose answer may be remembered; from [`ToolCache::begin`].
 pub struct Fill<'a> {
@@ -23,9 +24,10 @@ struct Open {
     stale_for: Duration,
     /// When the work began, if the entry is to be renewed early.
     began: Option<Duration>,
-    class: Class,
-    ticket: Ticket,
-    before: Box<[Version]>,
+    run: RunId,
+    since: Moment,
+    /// What it reads and the versions before the work; none for a pure tool.
+    reads: Option<Reads>,
 }
 
 /// What is known of an answer when its run is done.
@@ -48,21 +50,25 @@ impl<'a> Fill<'a> {
         versions: &'a dyn Versions,
     ) -> Self {
         let open = cache.lifetime(policy).map(|ttl| {
-            // The ticket comes first: a write between it and the versions spoils it, one before it shows in the versions.
-            let ticket = cache.index.register(key, policy);
-            let before = look(&ticket, versions);
-            if before.contains(&Version::Unversioned) {
-                ticket.unversioned();
-            }
+            let since = cache.invalidations.now();
+            let reads = (policy.class == Class::Read).then(|| {
+                // The ticket comes first: a write between it and the versions spoils it, one before it shows in the versions.
+                let ticket = cache.index.register(key.id(), policy);
+                let versions = look(&ticket, versions);
+                if versions.contains(&Version::Unversioned) {
+                    ticket.unversioned();
+                }
+                Reads { ticket, versions }
+            });
             Open {
                 key: key.clone(),
                 ttl,
                 negative_ttl: policy.negative_ttl.filter(|ttl| !ttl.is_zero()),
                 stale_for: policy.stale_for,
                 began: policy.early_refresh.then(|| cache.clock.now()),
-                class: policy.class,
-                ticket,
-                before,
+                run: policy.run,
+                since,
+                reads,
             }
         });
         Self {
@@ -97,21 +103,22 @@ impl<'a> Fill<'a> {
                 None => return Landing::Negative,
             }
         }
-        if open.class == Class::Read {
-            if open.before.contains(&Version::Unsettled) {
+        let mut only_for = None;
+        if let Some(Reads { ticket, versions }) = &open.reads {
+            if versions.contains(&Version::Unsettled) || look(ticket, self.versions) != *versions {
                 return Landing::Unproven;
             }
-            if look(&open.ticket, self.versions) != open.before {
-                return Landing::Unproven;
+            if ticket.is_spoiled() {
+                return Landing::Spoiled;
             }
+            only_for = versions.contains(&Version::Unversioned).then_some(open.run);
         }
-        if open.ticket.is_spoiled() {
+        let invalidations = &self.cache.invalidations;
+        if invalidations.concern(open.key.as_ref(), open.since) {
             return Landing::Spoiled;
         }
-        let unversioned = open.before.contains(&Version::Unversioned);
-        let landing = Landing::Holds(unversioned.then(|| open.ticket.run()));
         self.cache.keep(open, value, negative);
-        landing
+        Landing::Holds(only_for)
     }
 }
 
@@ -123,18 +130,18 @@ fn look(ticket: &Ticket, versions: &dyn Versions) -> Box<[Version]> {
 impl ToolCache {
     fn keep(&self, open: Open, value: &Arc<Value>, negative: bool) {
         let now = self.clock.now();
-        let (id, run) = (open.key.id(), open.ticket.run());
+        let id = open.key.id();
         let value = Arc::clone(value);
-        // A pure result has its place in the index only until it is stored.
-        let (pure, reads) = match open.class {
-            Class::Read => (None, Some((open.ticket, open.before))),
-            Class::Pure | Class::Never => (Some(open.ticket), None),
-        };
-        let reads = reads.map(|(ticket, versions)| Reads { ticket, versions });
         let work = open
             .began
             .map_or(Duration::ZERO, |began| now.saturating_sub(began));
-        let entry = Entry::landed(open.key, value, now, self.origin(run, open.ttl), reads);
+        let entry = Entry::landed(
+            open.key,
+            value,
+            now,
+            self.origin(open.run, open.ttl),
+            open.reads,
+        );
         let mut entry = entry.renewable(open.stale_for, work);
         if negative {
             entry = entry.negative();
@@ -149,8 +156,9 @@ impl ToolCache {
             earlier.retire();
         }
         self.store.insert(id, Arc::clone(&entry));
-        // Whoever spoiled the ticket before the insert found nothing to remove.
-        if entry.is_spoiled() || pure.is_some_and(|ticket| ticket.is_spoiled()) {
+        // Whoever invalidated it before the insert found nothing to remove.
+        let key = KeyRef::of(id, entry.key_bytes());
+        if entry.is_spoiled() || self.invalidations.concern(key, open.since) {
             self.drop_stale(&entry);
         }
     }

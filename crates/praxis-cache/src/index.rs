@@ -1,20 +1,20 @@
-//! Which results, kept or still being made, a change would make stale.
+//! Which results, kept or still being made, a change of what they were read from would make stale.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::id_hasher::IdHasher;
-use crate::{CacheKey, Class, KeyId, KeyRef, Policy, Resource, RunId};
+use crate::{KeyId, Policy, Resource, RunId};
 
-/// One result's place in the [`Index`], from before its run starts until its result is stored; one that has read something stays until its entry is gone.
+/// The place in the [`Index`] of a result that was read from resources, from before its run starts until its entry is gone.
 ///
-/// A change spoils the ticket, and a spoiled ticket's result is neither stored nor served.
+/// A change of what was read spoils the ticket, and a spoiled ticket's result is neither stored nor served.
 /// So a change during a run cannot slip between the run's end and the storing of its result.
 #[derive(Debug)]
 pub(crate) struct Ticket {
@@ -22,32 +22,35 @@ pub(crate) struct Ticket {
     state: Arc<State>,
     /// None for what another process stored, until the cache takes it over.
     index: Option<Arc<Index>>,
-    /// Whether its place is in [`Index::pure`].
-    pure: bool,
 }
 
 #[derive(Debug)]
 struct State {
-    key: CacheKey,
+    key: KeyId,
     run: RunId,
     reads: Box<[Resource]>,
     spoiled: AtomicBool,
 }
 
+impl State {
+    fn of(key: KeyId, run: RunId, reads: Box<[Resource]>) -> Arc<Self> {
+        Arc::new(Self {
+            key,
+            run,
+            reads,
+            spoiled: AtomicBool::new(false),
+        })
+    }
+}
+
 impl Ticket {
     /// The ticket of what another process stored; nothing can spoil it.
     #[cfg(feature = "disk")]
-    pub(crate) fn detached(key: &CacheKey, run: RunId, reads: Vec<Resource>) -> Self {
+    pub(crate) fn detached(key: KeyId, run: RunId, reads: Vec<Resource>) -> Self {
         Self {
             number: 0,
-            state: Arc::new(State {
-                key: key.clone(),
-                run,
-                reads: reads.into(),
-                spoiled: AtomicBool::new(false),
-            }),
+            state: State::of(key, run, reads.into()),
             index: None,
-            pure: false,
         }
     }
 
@@ -76,13 +79,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let Some(index) = &self.index else {
-            return;
-        };
-        if self.pure {
-            let id = self.state.key.id();
-            index.pure_of(id).lock().tickets.remove(&(id, self.number));
-        } else {
+        if let Some(index) = &self.index {
             index.tables.lock().remove(self.number, &self.state);
         }
     }
@@ -90,30 +87,13 @@ impl Drop for Ticket {
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    generation: AtomicU64,
     tables: Mutex<Tables>,
-    /// What reads nothing, by its key's hash, so that threads seldom meet.
-    pure: [PureTickets; PURE_PARTS],
-}
-
-const PURE_PARTS: usize = 16;
-
-/// Only an invalidation by key concerns them.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct PureTickets(Mutex<Pure>);
-
-#[derive(Debug, Default)]
-struct Pure {
-    next: u64,
-    tickets: BTreeMap<(KeyId, u64), Arc<State>>,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
     next: u64,
     tickets: HashMap<u64, Arc<State>, BuildHasherDefault<IdHasher>>,
-    keys: BTreeSet<(KeyId, u64)>,
     /// Readers by normalised path: sorted, what lies below a path is one range.
     paths: BTreeMap<Box<str>, BTreeSet<u64>>,
     everything: BTreeSet<u64>,
@@ -171,44 +151,23 @@ impl Below {
 }
 
 impl Index {
-    pub(crate) fn register(self: &Arc<Self>, key: &CacheKey, policy: &Policy) -> Ticket {
-        let state = Arc::new(State {
-            key: key.clone(),
-            run: policy.run,
-            reads: policy.reads.as_slice().into(),
-            spoiled: AtomicBool::new(false),
-        });
-        let pure = policy.class != Class::Read;
-        let number = if pure {
-            self.pure_of(key.id()).lock().insert(&state)
-        } else {
-            self.tables.lock().insert(&state)
-        };
+    pub(crate) fn register(self: &Arc<Self>, key: KeyId, policy: &Policy) -> Ticket {
+        let state = State::of(key, policy.run, policy.reads.as_slice().into());
         Ticket {
-            number,
+            number: self.tables.lock().insert(&state),
             state,
             index: Some(Arc::clone(self)),
-            pure,
         }
-    }
-
-    fn pure_of(&self, id: KeyId) -> &Mutex<Pure> {
-        &self.pure[id.0 as usize % PURE_PARTS].0
     }
 
     /// A ticket for what another process stored at `stored_at`; `None` if it was written to since.
     pub(crate) fn adopt(
         self: &Arc<Self>,
-        key: &CacheKey,
+        key: KeyId,
         ticket: &Ticket,
         stored_at: Duration,
     ) -> Option<Ticket> {
-        let state = Arc::new(State {
-            key: key.clone(),
-            run: ticket.run(),
-            reads: ticket.reads().into(),
-            spoiled: AtomicBool::new(false),
-        });
+        let state = State::of(key, ticket.run(), ticket.reads().into());
         let mut tables = self.tables.lock();
         let written = |resource| tables.written.last(resource) >= Some(stored_at);
         if state.reads.iter().any(written) {
@@ -218,13 +177,7 @@ impl Index {
             number: tables.insert(&state),
             state,
             index: Some(Arc::clone(self)),
-            pure: false,
         })
-    }
-
-    /// Changes whenever something is invalidated by its key.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
     }
 
     /// Spoils all that read something overlapping `resource`.
@@ -239,39 +192,6 @@ impl Index {
         let tables = self.tables.lock();
         tables.spoil(tables.unversioned.get(&run).into_iter().flatten().copied())
     }
-
-    pub(crate) fn key(&self, key: KeyId) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        for (_, state) in (self.pure_of(key).lock().tickets).range((key, 0)..=(key, u64::MAX)) {
-            state.spoiled.store(true, Ordering::Release);
-        }
-        let tables = self.tables.lock();
-        let numbers = tables.keys.range((key, 0)..=(key, u64::MAX));
-        tables.spoil(numbers.map(|(_, number)| *number));
-    }
-
-    /// Spoils all whose key `wanted` says true to; looks at every ticket.
-    pub(crate) fn matching(&self, wanted: impl Fn(KeyRef<'_>) -> bool) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        let mut states: Vec<Arc<State>> = self.tables.lock().tickets.values().cloned().collect();
-        for part in &self.pure {
-            states.extend(part.0.lock().tickets.values().cloned());
-        }
-        // Asked without the lock, since the condition is the caller's.
-        for state in states.iter().filter(|state| wanted(state.key.as_ref())) {
-            state.spoiled.store(true, Ordering::Release);
-        }
-    }
-}
-
-impl Pure {
-    fn insert(&mut self, state: &Arc<State>) -> u64 {
-        let number = self.next;
-        self.next += 1;
-        let key = (state.key.id(), number);
-        self.tickets.insert(key, Arc::clone(state));
-        number
-    }
 }
 
 impl Tables {
@@ -279,7 +199,6 @@ impl Tables {
         let number = self.next;
         self.next += 1;
         self.tickets.insert(number, Arc::clone(state));
-        self.keys.insert((state.key.id(), number));
         for resource in &state.reads {
             match resource.as_path() {
                 None => self.everything.insert(number),
@@ -294,7 +213,6 @@ impl Tables {
 
     fn remove(&mut self, number: u64, state: &State) {
         self.tickets.remove(&number);
-        self.keys.remove(&(state.key.id(), number));
         for resource in &state.reads {
             let Some(path) = resource.as_path() else {
                 self.everything.remove(&number);
@@ -335,7 +253,7 @@ impl Tables {
         let spoil = |number| {
             let state = self.tickets.get(&number)?;
             let spoiled_before = state.spoiled.swap(true, Ordering::AcqRel);
-            (!spoiled_before).then(|| state.key.id())
+            (!spoiled_before).then_some(state.key)
         };
         numbers.into_iter().filter_map(spoil).collect()
     }

@@ -67,6 +67,11 @@ pub struct KeyRef<'a> {
 }
 
 impl<'a> KeyRef<'a> {
+    /// The key whose bytes and hash these are.
+    pub(crate) fn of(id: KeyId, bytes: &'a [u8]) -> Self {
+        Self { id, bytes }
+    }
+
     /// Takes key bytes that this crate made, for a store that read them back.
     ///
     /// `None` if they are not laid out as a key of this version.
@@ -90,7 +95,7 @@ impl<'a> KeyRef<'a> {
 
     /// The tool that the key was built for.
     pub fn tool(&self) -> &'a str {
-        tool_section(self.bytes).unwrap_or_default()
+        tool_of(self.bytes)
     }
 
     /// The tenant that the key was built for, if any.
@@ -119,6 +124,11 @@ impl<'a> KeyRef<'a> {
             bytes: ThinArc::from_header_and_slice((), self.bytes),
         }
     }
+}
+
+/// The tool that a key of these bytes was built for.
+pub(crate) fn tool_of(bytes: &[u8]) -> &str {
+    tool_section(bytes).unwrap_or_default()
 }
 
 fn tool_section(bytes: &[u8]) -> Option<&str> {

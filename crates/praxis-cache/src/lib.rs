@@ -39,6 +39,7 @@ mod fill;
 mod flight;
 mod id_hasher;
 mod index;
+mod invalidations;
 mod key;
 mod memory_versions;
 mod pattern;

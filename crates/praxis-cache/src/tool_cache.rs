@@ -12,6 +12,7 @@ use crate::entry::{Origin, nanoseconds};
 use crate::fill::{Fill, Landing};
 use crate::flight::{Flights, Shared, Turn};
 use crate::index::Index;
+use crate::invalidations::{Invalidation, Invalidations, Moment};
 use crate::stats::{Count, Counters, SEATS, seat};
 use crate::{
     Answer, CacheKey, CacheKeyBuilder, Class, Clock, Entry, Error, Explanation, KeyId, KeyRef,
@@ -26,13 +27,14 @@ use crate::{
 pub struct ToolCache {
     pub(crate) store: Box<dyn Store>,
     pub(crate) index: Arc<Index>,
+    pub(crate) invalidations: Invalidations,
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) ttl: Duration,
     pub(crate) max_bytes: u64,
     pub(crate) flights: Flights,
     /// Those of the entries stored last, for the next ones to share.
-    pub(crate) origins: [Mutex<[Option<Arc<Origin>>; RECENT_ORIGINS]>; SEATS],
+    pub(crate) origins: [RecentOrigins; SEATS],
     /// The run of calls that belong to none.
     pub(crate) run: RunId,
     /// Drops what has expired; only a shared cache has one.
@@ -41,6 +43,11 @@ pub struct ToolCache {
 
 /// So many origins are at hand for further entries of a thread to share; when more take turns, an entry costs up to 64 bytes more.
 pub(crate) const RECENT_ORIGINS: usize = 16;
+
+/// Apart, so that a thread does not wait for the cache line of another's.
+#[derive(Default)]
+#[repr(align(64))]
+pub(crate) struct RecentOrigins(Mutex<[Option<Arc<Origin>>; RECENT_ORIGINS]>);
 
 /// A remembered answer.
 #[derive(Clone, Debug)]
@@ -148,13 +155,13 @@ impl ToolCache {
     }
 
     fn look(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Found> {
-        let generation = self.index.generation();
+        let moment = self.invalidations.now();
         let mut entry = self.store.get(key.id())?;
         if entry.key_bytes() != key.bytes() {
             return None;
         }
         if entry.is_foreign() {
-            entry = self.adopt(&entry, generation)?;
+            entry = self.adopt(&entry, moment)?;
         }
         self.check(entry, run, versions)
     }
@@ -208,7 +215,7 @@ impl ToolCache {
     }
 
     /// Takes over what the store read back from where another process may have stored it.
-    fn adopt(&self, found: &Entry, generation: u64) -> Option<Arc<Entry>> {
+    fn adopt(&self, found: &Entry, since: Moment) -> Option<Arc<Entry>> {
         let id = found.key().id();
         let Some(entry) = found.adopted(&self.index, self.origin(found.run(), found.lifetime()))
         else {
@@ -220,7 +227,7 @@ impl ToolCache {
             entry.retire();
         }
         // Whoever invalidated between the look and the promotion found nothing to remove.
-        if self.index.generation() != generation {
+        if self.invalidations.concern(entry.key(), since) {
             self.drop_entry(&entry);
             return None;
         }
@@ -431,7 +438,7 @@ impl ToolCache {
 
     /// Forgets the answer for `key`.
     pub fn invalidate_key(&self, key: KeyRef<'_>) {
-        self.index.key(key.id());
+        self.invalidations.note(Invalidation::Key(key.id()));
         match self.store.get(key.id()) {
             Some(entry) => self.drop_stale(&entry),
             None => self.store.remove(key.id()),
@@ -440,7 +447,8 @@ impl ToolCache {
 
     /// Forgets all answers of `tool`; looks at every entry.
     pub fn invalidate_tool(&self, tool: &str) {
-        self.invalidate_matching(|key| key.tool() == tool);
+        self.invalidations.note(Invalidation::Tool(tool.into()));
+        self.retain(|entry| entry.tool() != tool);
     }
 
     /// Forgets all answers whose key `wanted` says true to, and says how many it forgot; looks at every entry.
@@ -448,7 +456,7 @@ impl ToolCache {
     /// A [`Pattern`](crate::Pattern) over the tool, the tenant, or the [text](KeyRef::text) of the key makes a condition.
     /// `wanted` must not call the cache.
     pub fn invalidate_matching(&self, wanted: impl Fn(KeyRef<'_>) -> bool) -> u64 {
-        self.index.matching(&wanted);
+        self.invalidations.note(Invalidation::Any);
         self.retain(|entry| !wanted(entry.key()))
     }
 
@@ -488,7 +496,7 @@ impl ToolCache {
         // The golden ratio spreads them over all places.
         let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         // Apart by thread, so that threads do not wait for each other to count who shares an origin.
-        let mut origins = self.origins[seat()].lock();
+        let mut origins = self.origins[seat()].0.lock();
         let place = &mut origins[mixed as usize % RECENT_ORIGINS];
         match place {
             Some(origin) if (origin.run, origin.lifetime) == (run, lifetime) => Arc::clone(origin),

@@ -227,7 +227,8 @@ fn forgetting_on_request() {
 #[test]
 fn what_is_forgotten_during_a_run_is_not_stored() {
     let cache = ToolCache::default();
-    let policy = Policy::pure(RunId::unique());
+    let run = RunId::unique();
+    let policy = Policy::pure(run);
     let key = key("a");
     for forget in [
         &(|| cache.invalidate_key(key.as_ref())) as &dyn Fn(),
@@ -236,11 +237,32 @@ fn what_is_forgotten_during_a_run_is_not_stored() {
             cache.invalidate_matching(|key| key.tool() == "tool");
         },
         &|| cache.clear(),
+        &|| (0..5_000).for_each(|_| cache.invalidate_tool("another")),
     ] {
+        for policy in [&policy, &Policy::read(run, [Resource::path("a")])] {
+            let fill = cache.begin(&key, policy, &NoVersions);
+            forget();
+            fill.store(json!(1));
+            assert_eq!(find(&cache, &key, policy, &NoVersions), None);
+        }
+    }
+}
+
+#[test]
+fn what_is_forgotten_of_others_during_a_run_does_not_matter() {
+    let cache = ToolCache::default();
+    let run = RunId::unique();
+    let key = key("a");
+    for policy in [Policy::pure(run), Policy::read(run, [Resource::path("a")])] {
         let fill = cache.begin(&key, &policy, &NoVersions);
-        forget();
+        for other in 0..100 {
+            cache.invalidate_key(crate::key(&other.to_string()).as_ref());
+            cache.invalidate_tool("another");
+            cache.wrote(&Resource::path("b"));
+        }
         fill.store(json!(1));
-        assert_eq!(find(&cache, &key, &policy, &NoVersions), None);
+        assert!(find(&cache, &key, &policy, &NoVersions).is_some());
+        cache.clear();
     }
 }
 

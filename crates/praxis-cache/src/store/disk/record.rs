@@ -65,7 +65,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Entry> {
     let key = KeyRef::from_bytes(bytes_of(rest, length)?)?.to_key();
     let value = canonical::decode(rest)?;
     let reads = (count > 0).then(|| Reads {
-        ticket: Ticket::detached(&key, run, resources),
+        ticket: Ticket::detached(key.id(), run, resources),
         versions: versions.into(),
     });
     let origin = Origin::apart(run, expires_at.saturating_sub(stored_at));
