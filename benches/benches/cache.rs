@@ -45,7 +45,7 @@ fn tool_call(criterion: &mut Criterion) {
                 cache.lookup(key, run, &NoVersions)
             });
             let hit = hit.expect("small arguments").expect("a hit");
-            assert!(hit.value.is_object());
+            assert!(hit.value().is_object());
         });
     });
     group.finish();

@@ -49,20 +49,39 @@ pub(crate) const RECENT_ORIGINS: usize = 16;
 #[repr(align(64))]
 pub(crate) struct RecentOrigins(Mutex<[Option<Arc<Origin>>; RECENT_ORIGINS]>);
 
-/// A remembered answer.
+/// A remembered answer, shared with the cache.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Hit {
-    /// The answer, shared with the cache.
-    pub value: Arc<Value>,
+    /// Held rather than its value: each count of an `Arc` is a cache line that threads which hit the same entry wait for.
+    entry: Arc<Entry>,
+    age: Duration,
+}
+
+impl Hit {
+    /// The answer; clone it to keep it longer than the hit.
+    pub fn value(&self) -> &Arc<Value> {
+        self.entry.value()
+    }
+
     /// How long ago it was stored.
-    pub age: Duration,
+    pub fn age(&self) -> Duration {
+        self.age
+    }
+
     /// The run that stored it.
-    pub run: RunId,
+    pub fn run(&self) -> RunId {
+        self.entry.run()
+    }
+
     /// About how many calls it answered since it came into memory, this one included; 65,535 at most.
-    pub accesses: u32,
+    pub fn accesses(&self) -> u32 {
+        self.entry.accesses()
+    }
+
     /// Whether it says that there is [no answer](Answer::Negative), and the value why.
-    pub negative: bool,
+    pub fn is_negative(&self) -> bool {
+        self.entry.is_negative()
+    }
 }
 
 /// The answer of [`ToolCache::get_or_run`].
@@ -106,7 +125,7 @@ impl ToolCache {
     /// let arguments = json!({"text": "to be"}).as_object().cloned().unwrap_or_default();
     /// assert!(cache.get(&tool, &arguments)?.is_none());
     /// cache.set(&tool, &arguments, json!(2))?;
-    /// assert_eq!(*cache.get(&tool, &arguments)?.expect("it was set").value, json!(2));
+    /// assert_eq!(**cache.get(&tool, &arguments)?.expect("it was set").value(), json!(2));
     /// cache.invalidate(&tool, &arguments)?;
     /// # Ok::<(), praxis_cache::Error>(())
     /// ```
@@ -151,7 +170,7 @@ impl ToolCache {
     fn find(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Hit> {
         let found = self.look(key, run, versions)?;
         // A stale one is left to those who can renew it.
-        (!found.expired).then(|| found.hit())
+        (!found.expired).then(|| found.into_hit())
     }
 
     fn look(&self, key: KeyRef<'_>, run: RunId, versions: &dyn Versions) -> Option<Found> {
@@ -263,12 +282,12 @@ impl ToolCache {
         }
         loop {
             let held = match self.look(key.as_ref(), policy.run, versions) {
-                Some(found) if !found.is_due() => return Ok(self.shared(found.hit())),
+                Some(found) if !found.is_due() => return Ok(self.shared(&found)),
                 held => held,
             };
             let Some(mut seat) = self.flights.join(key) else {
                 return match held {
-                    Some(held) => Ok(self.shared(held.hit())),
+                    Some(held) => Ok(self.shared(&held)),
                     None => self.run_alone(key, policy, versions, work).await,
                 };
             };
@@ -276,7 +295,7 @@ impl ToolCache {
                 None => seat.turn().await,
                 Some(_) if seat.take_lead() => Turn::Lead,
                 // Somebody renews it already.
-                Some(held) => return Ok(self.shared(held.hit())),
+                Some(held) => return Ok(self.shared(held)),
             };
             match turn {
                 Turn::Alone => return self.run_alone(key, policy, versions, work).await,
@@ -288,12 +307,12 @@ impl ToolCache {
                     // Another flight may have landed between the look and the lead.
                     let landed = self.look(key.as_ref(), policy.run, versions);
                     if let Some(landed) = landed.filter(|landed| !landed.is_same(held.as_ref())) {
-                        let hit = landed.hit();
+                        let shared = Shared::from(&landed);
                         seat.end(Turn::Share(Shared {
                             run: Some(policy.run),
-                            ..Shared::from(hit.clone())
+                            ..shared.clone()
                         }));
-                        return Ok(self.shared(hit));
+                        return Ok(self.shared(shared));
                     }
                     self.counters.add(Count::Misses, 1);
                     let fill = self.begin(key, policy, versions);
@@ -539,13 +558,10 @@ struct Found {
 }
 
 impl Found {
-    fn hit(&self) -> Hit {
+    fn into_hit(self) -> Hit {
         Hit {
-            value: Arc::clone(self.entry.value()),
+            entry: self.entry,
             age: self.age,
-            run: self.entry.run(),
-            accesses: self.entry.accesses(),
-            negative: self.entry.is_negative(),
         }
     }
 
@@ -559,11 +575,11 @@ impl Found {
     }
 }
 
-impl From<Hit> for Shared {
-    fn from(hit: Hit) -> Self {
+impl From<&Found> for Shared {
+    fn from(found: &Found) -> Self {
         Self {
-            value: hit.value,
-            negative: hit.negative,
+            value: Arc::clone(found.entry.value()),
+            negative: found.entry.is_negative(),
             run: None,
         }
     }

@@ -78,8 +78,8 @@ fn results_survive_a_restart_to_the_last_bit() {
     for round in 0..2 {
         let hit = cache.lookup(key("pure").as_ref(), later, &NoVersions);
         let hit = hit.unwrap_or_else(|| panic!("a miss in round {round}"));
-        assert_eq!(hit.value.to_string(), value.to_string());
-        assert_eq!(hit.run, run);
+        assert_eq!(hit.value().to_string(), value.to_string());
+        assert_eq!(hit.run(), run);
     }
     assert_eq!(cache.stats().entries, 1);
     let now = Policy::pure(later);

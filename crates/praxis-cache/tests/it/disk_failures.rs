@@ -47,7 +47,7 @@ fn store_large(cache: &ToolCache, number: usize) {
 
 fn holds(cache: &ToolCache, number: usize) -> bool {
     let hit = cache.lookup(key(&number.to_string()).as_ref(), pure().run(), &NoVersions);
-    hit.is_some_and(|hit| hit.value.as_str().unwrap().len() == 20_000)
+    hit.is_some_and(|hit| hit.value().as_str().unwrap().len() == 20_000)
 }
 
 #[test]
@@ -207,5 +207,5 @@ fn a_value_is_read_back_to_the_last_bit_of_its_numbers() {
             .map(|number| number.as_f64().map(f64::to_bits))
             .collect()
     };
-    assert_eq!(bits(&hit.unwrap().value), bits(&stored));
+    assert_eq!(bits(hit.unwrap().value()), bits(&stored));
 }

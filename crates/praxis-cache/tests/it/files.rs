@@ -52,7 +52,7 @@ impl Workspace {
     fn read(&self, path: &str) -> (String, bool) {
         let key = key(path);
         if let Some(hit) = self.cache.lookup(key.as_ref(), self.run, &self.versions) {
-            return (hit.value.as_str().unwrap().to_owned(), true);
+            return (hit.value().as_str().unwrap().to_owned(), true);
         }
         let policy = Policy::read(self.run, [Resource::path(path)]);
         let fill = self.cache.begin(&key, &policy, &self.versions);
@@ -64,6 +64,8 @@ impl Workspace {
     /// Reads until the cache answers, edits, and expects the truth from then on.
     fn check(&self, path: &str, edit: impl FnOnce()) {
         self.settle(path);
+        // What was read before may have settled in time to be remembered.
+        self.cache.clear();
         assert!(!self.read(path).1);
         assert!(self.read(path).1, "{path} is remembered");
         edit();

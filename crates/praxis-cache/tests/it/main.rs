@@ -42,5 +42,5 @@ fn find(
     versions: &dyn Versions,
 ) -> Option<i64> {
     let hit = cache.lookup(key.as_ref(), policy.run(), versions)?;
-    Some(hit.value.as_i64().unwrap())
+    Some(hit.value().as_i64().unwrap())
 }

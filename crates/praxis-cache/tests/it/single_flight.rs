@@ -202,7 +202,7 @@ async fn a_write_during_the_run_keeps_its_answer_from_those_who_wait() {
     let hit = cache
         .lookup(key("a").as_ref(), policy.run(), &versions)
         .unwrap();
-    assert_eq!(*hit.value, json!("after"));
+    assert_eq!(**hit.value(), json!("after"));
 }
 
 #[tokio::test]

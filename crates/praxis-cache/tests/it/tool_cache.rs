@@ -20,8 +20,8 @@ fn a_hit_shares_the_value() {
     let hit = cache
         .lookup(key("a").as_ref(), RunId::unique(), &NoVersions)
         .unwrap();
-    assert!(Arc::ptr_eq(&hit.value, &stored));
-    assert_eq!(hit.run, policy.run());
+    assert!(Arc::ptr_eq(hit.value(), &stored));
+    assert_eq!(hit.run(), policy.run());
     assert_eq!(find(&cache, &key("b"), &policy, &NoVersions), None);
     let stats = cache.stats();
     assert_eq!((stats.hits, stats.misses, stats.stores), (1, 1, 1));
@@ -274,7 +274,7 @@ fn calls_by_tool_and_arguments() {
     let arguments = json!({"name": "a"}).as_object().cloned().unwrap();
     let get = |tool: &CacheKeyBuilder| {
         let hit = cache.get(tool, &arguments).unwrap()?;
-        Some((hit.value.as_i64().unwrap(), hit.accesses))
+        Some((hit.value().as_i64().unwrap(), hit.accesses()))
     };
     assert_eq!(get(&tool), None);
     cache.set(&tool, &arguments, json!(1)).unwrap();
@@ -412,6 +412,6 @@ fn keys_that_share_a_place_in_the_store_are_never_mistaken() {
     let by_id = |id| cache.get_by_key(id, policy.run(), &NoVersions);
     assert!(by_id(first.id()).is_none());
     assert!(cache.explain(first.id(), &NoVersions).is_none());
-    assert_eq!(*by_id(second.id()).unwrap().value, json!(2));
+    assert_eq!(**by_id(second.id()).unwrap().value(), json!(2));
     assert_eq!(cache.stats().entries, 1);
 }
