@@ -307,8 +307,8 @@ impl CacheKeyBuilder {
         arguments: &Map<String, Value>,
         body: impl FnOnce(KeyRef<'_>) -> R,
     ) -> Result<R, Error> {
-        // Taken rather than borrowed: `body` may build another key.
-        let mut scratch = SCRATCH.take();
+        // Taken rather than borrowed: `body` may build another key. A thread that is going has none to take.
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
         let result = scratch
             .write(&self.prefix, arguments)
             .map(|bytes| {
@@ -317,7 +317,7 @@ impl CacheKeyBuilder {
             })
             .map_err(|kind| Error::new(kind, &self.tool));
         if scratch.capacity() <= KEEP_SCRATCH_BYTES {
-            SCRATCH.set(scratch);
+            let _ = SCRATCH.try_with(|kept| kept.set(scratch));
         }
         result
     }

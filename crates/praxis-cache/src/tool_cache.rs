@@ -41,7 +41,7 @@ pub struct ToolCache {
     pub(crate) sweeper: OnceLock<Sweeper>,
 }
 
-/// So many origins are at hand for further entries of a thread to share; when more take turns, an entry costs up to 64 bytes more.
+/// So many origins are at hand for further entries of a thread to share; when more take turns, an entry costs up to 128 bytes more.
 pub(crate) const RECENT_ORIGINS: usize = 16;
 
 /// Apart, so that a thread does not wait for the cache line of another's.
@@ -50,7 +50,7 @@ pub(crate) const RECENT_ORIGINS: usize = 16;
 pub(crate) struct RecentOrigins(Mutex<[Option<Arc<Origin>>; RECENT_ORIGINS]>);
 
 /// A remembered answer, shared with the cache.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Hit {
     /// Held rather than its value: each count of an `Arc` is a cache line that threads which hit the same entry wait for.
     entry: Arc<Entry>,
@@ -472,6 +472,7 @@ impl ToolCache {
 
     /// Forgets all answers whose key `wanted` says true to, and says how many it forgot; looks at every entry.
     ///
+    /// What is being worked on meanwhile is not remembered, whatever its key.
     /// A [`Pattern`](crate::Pattern) over the tool, the tenant, or the [text](KeyRef::text) of the key makes a condition.
     /// `wanted` must not call the cache.
     pub fn invalidate_matching(&self, wanted: impl Fn(KeyRef<'_>) -> bool) -> u64 {
@@ -592,6 +593,18 @@ impl Outcome {
             cached: false,
             negative,
         }
+    }
+}
+
+impl fmt::Debug for Hit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hit")
+            .field("value", self.value())
+            .field("age", &self.age)
+            .field("run", &self.run())
+            .field("accesses", &self.accesses())
+            .field("negative", &self.is_negative())
+            .finish()
     }
 }
 
