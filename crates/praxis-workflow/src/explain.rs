@@ -4,6 +4,7 @@
 mod draw;
 mod steps;
 mod text;
+mod together;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub struct ExplainedStep {
     pub writes: Vec<Option<String>>,
     /// The block that it stands in, as an index into the blocks.
     pub block: Option<usize>,
+    /// Of an `IF`'s branches, the one that it stands in, from 0; null in other blocks.
+    pub branch: Option<u32>,
     /// `runs`; `never` where no run comes to it; `merged` and `unused` where its tool is not called.
     pub fate: &'static str,
     /// Its group; null for a step that never runs.
@@ -87,6 +90,8 @@ pub struct ExplainedBlock {
     pub line: u32,
     /// The block that it stands in, as an index into the blocks.
     pub block: Option<usize>,
+    /// Of an `IF`'s branches, the one that it stands in, from 0; null in other blocks.
+    pub branch: Option<u32>,
     /// What it waits for.
     pub waits_for: Vec<Wait>,
     /// How many more waits there are than are listed.

@@ -39,6 +39,8 @@ pub(crate) struct GraphNode {
     pub(crate) edges: Vec<Edge>,
     /// The block's opening that it stands in.
     pub(crate) inside: Option<NodeId>,
+    /// Of an `IF`'s branches, the one that it stands in, from 0.
+    pub(crate) branch: u32,
     /// How often it runs for each time that the program runs, as far as it is known.
     pub(crate) times: f64,
     /// Whether a usual run comes here: not a handler, nor the cheaper branch.

@@ -47,6 +47,7 @@ pub(super) fn describe(
             kind,
             line: node.line,
             block: node.inside.and_then(|open| indices.get(&open).copied()),
+            branch: branch(graph, id as NodeId),
             waits_for,
             more_waits,
             rounds: rounds.get(&(id as NodeId)).map(|lie| ExplainedRounds {
@@ -74,6 +75,7 @@ pub(super) fn describe(
             ),
             writes: teller.resources(step, step.class == EffectClass::Write, &step.writes),
             block: inside.and_then(|open| indices.get(&open).copied()),
+            branch: node.and_then(|node| branch(graph, node)),
             fate: match node {
                 None => "never",
                 Some(_) if step.twin.is_some() => "merged",
@@ -89,6 +91,13 @@ pub(super) fn describe(
         }
     });
     (steps.collect(), blocks)
+}
+
+/// Which branch of an `IF` a node stands in.
+fn branch(graph: &Graph, node: NodeId) -> Option<u32> {
+    let node = &graph.nodes[node as usize];
+    let open = &graph.nodes[node.inside? as usize];
+    (open.kind == GraphKind::Open("IF")).then_some(node.branch)
 }
 
 fn effects(class: EffectClass) -> &'static str {

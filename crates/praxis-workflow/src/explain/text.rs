@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::together::together;
 use super::{ExplainedStep, Explanation, Wait};
 
 /// How many steps, groups and changes are shown; the JSON document has them all.
@@ -32,19 +33,11 @@ fn write(explanation: &Explanation, out: &mut String) -> std::fmt::Result {
         write_step(explanation, step, out)?;
     }
     more(steps.len(), SHOWN_STEPS, "steps", out)?;
-    let together: Vec<&Vec<String>> = explanation
-        .groups
-        .iter()
-        .filter(|group| group.len() > 1)
-        .collect();
+    let together = together(explanation);
     if !together.is_empty() {
         writeln!(out, "\nWhat may run at the same time")?;
         for group in together.iter().take(SHOWN_GROUPS) {
-            writeln!(
-                out,
-                "  {}",
-                row(group.iter().map(String::as_str), group.len())
-            )?;
+            writeln!(out, "  {}", row(group.iter().copied(), group.len()))?;
         }
         more(together.len(), SHOWN_GROUPS, "groups", out)?;
     }

@@ -32,7 +32,7 @@ pub(super) fn build(plan: &Plan, inputs: &HashMap<Slot, Value>) -> Graph {
         scopes: Vec::new(),
         consumed: Vec::new(),
     };
-    builder.block(0, None, 1.0, true);
+    builder.block(0, None, 0, 1.0, true);
     let edges = builder.graph.nodes.iter().map(|node| node.edges.len());
     builder.graph.edges_found = edges.sum();
     builder.graph
@@ -71,6 +71,8 @@ struct Builder<'p> {
 
 struct Scope {
     ordered: bool,
+    /// Of an `IF`'s branches, the one that this is.
+    branch: u32,
     /// The position that is being built.
     position: u32,
     /// The node that stands for the end of each statement so far.
@@ -97,11 +99,13 @@ impl Builder<'_> {
         times: f64,
         usual: bool,
     ) -> NodeId {
+        let branch = self.scopes.last().map_or(0, |scope| scope.branch);
         self.graph.nodes.push(GraphNode {
             kind,
             line,
             edges: Vec::new(),
             inside,
+            branch,
             times,
             usual,
         });
@@ -120,6 +124,7 @@ impl Builder<'_> {
     fn open_scope(&mut self, ordered: bool, open: Option<NodeId>) {
         self.scopes.push(Scope {
             ordered,
+            branch: 0,
             position: 0,
             ends: Vec::new(),
             frontier: Vec::new(),
@@ -144,11 +149,13 @@ impl Builder<'_> {
         &mut self,
         id: BlockId,
         open: Option<NodeId>,
+        branch: u32,
         times: f64,
         usual: bool,
     ) -> (Vec<NodeId>, HashMap<Slot, NodeId>) {
         let plan = self.plan;
         self.open_scope(true, open);
+        self.top().branch = branch;
         let never = plan.block(id).never;
         for (position, statement) in plan.block(id).statements.iter().enumerate() {
             if never {
@@ -343,7 +350,7 @@ impl Builder<'_> {
                 self.open_scope(false, Some(open));
                 for (position, &child) in children.iter().enumerate() {
                     self.top().position = position as u32;
-                    let (more, bound) = self.block(child, Some(open), times, usual);
+                    let (more, bound) = self.block(child, Some(open), 0, times, usual);
                     let done = match *more {
                         [] => open,
                         [one] => one,
@@ -371,9 +378,9 @@ impl Builder<'_> {
                     .copied()
                     .filter(|&block| !self.plan.block(block).never)
                     .max_by_key(|&block| (self.work[block as usize], std::cmp::Reverse(block)));
-                for block in blocks {
+                for (branch, block) in (0..).zip(blocks) {
                     let usual = usual && Some(block) == costliest;
-                    let (more, _) = self.block(block, Some(open), times, usual);
+                    let (more, _) = self.block(block, Some(open), branch, times, usual);
                     ends.extend(more);
                 }
             }
@@ -383,7 +390,7 @@ impl Builder<'_> {
                 self.open_scope(!each.parallel, Some(open));
                 self.top().names.insert(each.variable, open);
                 let times = times * lies.count as f64;
-                let (more, _) = self.block(each.body, Some(open), times, usual);
+                let (more, _) = self.block(each.body, Some(open), 0, times, usual);
                 self.scopes.pop();
                 ends.extend(more);
                 rounds = Some(lies);
@@ -393,7 +400,7 @@ impl Builder<'_> {
                 handler,
                 error,
             } => {
-                let (more, _) = self.block(*body, Some(open), times, usual);
+                let (more, _) = self.block(*body, Some(open), 0, times, usual);
                 let tried = more.clone();
                 ends.extend(more);
                 let catch = self.node(GraphKind::Open("CATCH"), line, Some(open), times, false);
@@ -404,7 +411,7 @@ impl Builder<'_> {
                 if let Some(error) = error {
                     self.top().names.insert(*error, catch);
                 }
-                let (more, _) = self.block(*handler, Some(catch), times, false);
+                let (more, _) = self.block(*handler, Some(catch), 0, times, false);
                 self.scopes.pop();
                 ends.push(catch);
                 ends.extend(more);

@@ -103,6 +103,7 @@ mod tests {
                 })
                 .collect(),
             inside: None,
+            branch: 0,
             times: 1.0,
             usual: true,
         });

@@ -172,6 +172,29 @@ fn waits_are_told_in_the_source_s_terms() {
 }
 
 #[test]
+fn of_the_branches_of_an_if_one_runs() {
+    let check = |program: &str, expect: &str| {
+        let text = explain(program).to_text();
+        let found = text
+            .split_once("What may run at the same time\n")
+            .map_or("", |(_, rest)| rest.split("\n\n").next().unwrap());
+        assert_eq!(found, expect, "{program}{text}");
+    };
+    let write =
+        "LET q = CALL read\nIF q == 1\n  CALL write --path a\nELSE\n  CALL write --path b\nENDIF\n";
+    check(write, "");
+    check(
+        "LET q = CALL read\nIF q == 1\n  CALL read --path a\n  CALL read --path b\nELSE\n  CALL read --path c\n  CALL read --path d\nENDIF\nCALL compute --arg $q\n",
+        "  s2, s3, s6\n  s4, s5, s6",
+    );
+    check(
+        "LET q = CALL read\nIF q == 1\n  IF q == 2\n    CALL read --path a\n  ELSE\n    CALL read --path b\n  ENDIF\n  CALL read --path c\nELSE\n  CALL read --path d\nENDIF\n",
+        "  s2, s4\n  s3, s4",
+    );
+    check("CALL read --path a\nCALL read --path b\n", "  s1, s2");
+}
+
+#[test]
 fn the_prediction_has_a_bound_and_learns() {
     let program = "LET a = CALL read --path a\nLET b = CALL read --path b\nLET c = CALL compute --arg \"${a}${b}\"\nRETURN $c\n";
     let plan = plan(program).unwrap();
