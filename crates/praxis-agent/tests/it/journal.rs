@@ -662,3 +662,33 @@ fn a_damaged_journal_is_said_and_what_is_whole_is_shown() {
     assert_eq!(place.read("out.txt"), done, "nothing was run");
     assert!(runs(&place, &["list"]).exits(0).stdout.contains("damaged"));
 }
+
+#[test]
+fn a_journal_that_is_no_more_one_is_called_damaged_wherever_it_is_asked() {
+    let garbage = vec![b'x'; 20_000];
+    for bytes in [&b""[..], &garbage] {
+        let place = place();
+        place.write("w.praxis", b"CALL append out.txt 1\n");
+        let id = run(&place, &[]).exits(0).json()["run_id"].clone();
+        let id = id.as_str().unwrap();
+        place.write(&format!("state/runs/{id}.journal"), bytes);
+        let shown = runs(&place, &["show", id]).exits(0).stdout;
+        assert!(shown.contains("damaged: "), "{shown}");
+        let list = runs(&place, &["list"]).exits(0).stdout;
+        assert!(
+            list.contains("abandoned") && list.contains("damaged"),
+            "{list}"
+        );
+        let diff = runs(&place, &["diff", id, id]).exits(0).stdout;
+        assert!(
+            diff.contains("damaged: ") && !diff.contains("the runs did the same"),
+            "{diff}"
+        );
+        runs(&place, &["resume", id]).exits(2).says(&["damaged"]);
+        let replayed = runs(&place, &["replay", id]).exits(2);
+        assert!(
+            replayed.stderr.contains("damaged") && !replayed.stderr.contains("goes on"),
+            "{replayed:?}"
+        );
+    }
+}

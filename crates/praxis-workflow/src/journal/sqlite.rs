@@ -111,6 +111,10 @@ impl SqliteJournal {
         let mut history = database::read(&path, results)?;
         history.in_use = in_use;
         history.abandoned = marker.is_none();
+        if in_use && history.records.is_empty() {
+            // It is being begun.
+            history.damage = None;
+        }
         if history.damage.is_none() && (history.records.len() as u64) < durable {
             history.damage = Some(format!(
                 "the last {} of {durable} records are lost",

@@ -119,9 +119,14 @@ impl RunJournal {
             RunState::Interrupted | RunState::Running | RunState::Ended(RunStatus::Cancelled) => {
                 Ok(())
             }
-            RunState::Abandoned => Err(format!(
-                "run {run} lost its journal and went on without it, so nobody knows how far it came"
-            )),
+            RunState::Abandoned => Err(match &history.damage {
+                Some(damage) => format!(
+                    "the journal of run {run} is damaged, so nobody knows how far it came: {damage}"
+                ),
+                None => format!(
+                    "run {run} lost its journal and went on without it, so nobody knows how far it came"
+                ),
+            }),
             RunState::Ended(_) => Err(format!(
                 "run {run} is over: it {}",
                 history.state().as_str()

@@ -46,16 +46,24 @@ pub(super) fn diff(
             "start": before,
             "first": first,
             "differing_steps": count,
+            "damage": { "one": left.damage, "other": right.damage },
         }))?;
         return Ok(Exit::Done);
     }
     let mut text = String::new();
+    let mut whole = true;
+    for (run, history) in [(one, &left), (other, &right)] {
+        if let Some(damage) = &history.damage {
+            let _ = writeln!(text, "the journal of run {run} is damaged: {damage}");
+            whole = false;
+        }
+    }
     for found in &before {
         let _ = writeln!(text, "{}: {} | {}", found.what, found.one, found.other);
     }
     match &first {
-        None if before.is_empty() => text.push_str("the runs did the same\n"),
-        None => text.push_str("every step that both have did the same\n"),
+        None if before.is_empty() && whole => text.push_str("the runs did the same\n"),
+        None => text.push_str("every step that both tell of did the same\n"),
         Some((about, found)) => {
             let _ = writeln!(
                 text,

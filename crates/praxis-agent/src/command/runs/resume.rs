@@ -93,11 +93,16 @@ pub(super) fn replay(
 ) -> Result<Exit, Stop> {
     let history = store.read(run).map_err(refusal)?;
     if !matches!(history.state(), RunState::Ended(_)) {
-        let message = format!("run {run} is not over: it is {}", history.state().as_str());
+        let mut message = format!("run {run} is not over: it is {}", history.state().as_str());
+        if let Some(damage) = &history.damage {
+            let _ = write!(message, ", and its journal is damaged: {damage}");
+        }
         let mut stop = Stop::new(Exit::Mistake, message);
-        stop.help = Some(format!(
-            "`praxis runs show {run}` tells what it did, `praxis runs resume {run}` goes on"
-        ));
+        let mut help = format!("`praxis runs show {run}` tells what it did");
+        if history.state() != RunState::Abandoned {
+            let _ = write!(help, ", `praxis runs resume {run}` goes on");
+        }
+        stop.help = Some(help);
         return Err(stop);
     }
     let rebuilt = rebuild(run, &history, accept_changes, state)?;

@@ -32,10 +32,15 @@ pub(super) fn list(store: &dyn Journal, as_json: bool) -> Result<Exit, Stop> {
         };
         let _ = writeln!(
             text,
-            "{run}  {}  {:11}  {:>4} steps  {}{damaged}",
+            "{run}  {}  {:11}  {:>4} {:5}  {}{damaged}",
             time(run.began_ms()),
             history.state().as_str(),
             summary["steps_finished"],
+            if summary["steps_finished"] == 1 {
+                "step"
+            } else {
+                "steps"
+            },
             name(&history)
         );
         documents.push(summary);

@@ -201,6 +201,11 @@ fn read_into(
     if version > VERSION {
         return Ok(version);
     }
+    // The schema is made at one go with its version, before anything else.
+    if version == 0 {
+        history.damage = Some("it is empty".to_owned());
+        return Ok(version);
+    }
     let last: Option<i64> =
         connection.query_row("SELECT max(number) FROM record", [], |row| row.get(0))?;
     let Some(last) = last else { return Ok(version) };
