@@ -86,7 +86,7 @@ impl Agent {
         let contract = tool.contract();
         let arguments = contract.bind(std::mem::take(&mut call.arguments).into_map())?;
         let engine = self.tools.engine(tool, call.engine.as_deref())?;
-        let run = RunId::named(call.run.as_str());
+        let run = remembered_run(&call.run);
         let work = || async {
             let _touched = Touched {
                 agent: self,
@@ -193,6 +193,13 @@ impl StepExecutor for Agent {
             None => ResourcePath::everything(),
         }
     }
+}
+
+/// The run as the cache stores it: the hexadecimal digits of its id, so that `praxis cache explain` can
+/// name it.
+fn remembered_run(run: &praxis_workflow::RunId) -> RunId {
+    let digits: String = run.as_str().chars().filter(|&digit| digit != '-').collect();
+    u128::from_str_radix(&digits, 16).map_or_else(|_| RunId::named(run.as_str()), RunId::numbered)
 }
 
 /// How a call may be remembered; `None` where its effects forbid it.

@@ -76,33 +76,50 @@ impl Explanation {
         let same = |(_, freshness): &(Resource, Freshness)| *freshness == Freshness::Same;
         !self.expires_in.is_zero() && self.reads.iter().all(same)
     }
+
+    /// The explanation with the caller's own name for the [run](Self::run) that stored the answer.
+    pub fn naming_run<'a>(&'a self, run: &'a dyn fmt::Display) -> impl fmt::Display + 'a {
+        Named { told: self, run }
+    }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let arguments = serde_json::to_string(&self.arguments).unwrap_or_default();
-        writeln!(f, "{} {} {arguments}", self.key, self.tool)?;
-        if let Some(tenant) = &self.tenant {
+        self.naming_run(&self.run).fmt(f)
+    }
+}
+
+struct Named<'a> {
+    told: &'a Explanation,
+    run: &'a dyn fmt::Display,
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { told, run } = self;
+        let arguments = serde_json::to_string(&told.arguments).unwrap_or_default();
+        writeln!(f, "{} {} {arguments}", told.key, told.tool)?;
+        if let Some(tenant) = &told.tenant {
             writeln!(f, "  tenant: {tenant}")?;
         }
         let seconds = Duration::as_secs;
         writeln!(
             f,
             "  stored {} s ago by run {}, {} bytes, {} hits since it is in memory",
-            seconds(&self.age),
-            self.run,
-            self.weight_bytes,
-            self.accesses
+            seconds(&told.age),
+            run,
+            told.weight_bytes,
+            told.accesses
         )?;
-        if self.expires_in.is_zero() {
+        if told.expires_in.is_zero() {
             writeln!(f, "  not given any more: its time has passed")?;
         } else {
-            writeln!(f, "  expires in {} s", seconds(&self.expires_in))?;
+            writeln!(f, "  expires in {} s", seconds(&told.expires_in))?;
         }
-        if self.negative {
+        if told.negative {
             writeln!(f, "  says that there is no answer")?;
         }
-        for (resource, freshness) in &self.reads {
+        for (resource, freshness) in &told.reads {
             match freshness {
                 Freshness::Same => writeln!(
                     f,
@@ -118,7 +135,7 @@ impl fmt::Display for Explanation {
                 )?,
             }
         }
-        if self.reads.is_empty() {
+        if told.reads.is_empty() {
             writeln!(
                 f,
                 "  read nothing; another contract, program, host variable or argument makes another key"

@@ -20,6 +20,16 @@ impl RunId {
         Self(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
+    /// The run that the caller knows by this number, and finds again by [`number`](Self::number).
+    pub const fn numbered(number: u128) -> Self {
+        Self(number)
+    }
+
+    /// The number, which is stored with the entries of the run.
+    pub const fn number(self) -> u128 {
+        self.0
+    }
+
     /// The run that the caller knows as `name`.
     pub fn named(name: &str) -> Self {
         Self(xxh3_128(name.as_bytes()))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use praxis_cache::{
     DiskError, DiskErrorKind, DiskStore, Entry, FileVersions, KeyRef, LayeredStore, Pattern,
-    QuickStore, Store, ToolCache, WallClock,
+    QuickStore, RunId, Store, ToolCache, WallClock,
 };
 use serde_json::{Value, json};
 
@@ -119,14 +119,16 @@ fn stats(state: &State, as_json: bool) -> Result<Exit, Stop> {
         return Ok(Exit::Done);
     }
     let mut text = format!(
-        "{entries} results, {bytes} bytes, in {} ({file_bytes} bytes)\n",
+        "{}, {bytes} bytes, in {} ({file_bytes} bytes)\n",
+        counted(entries),
         path.display()
     );
     for (tool, kept) in &categories {
         let _ = writeln!(
             text,
-            "  {tool}: {} results, {} bytes",
-            kept.entries, kept.bytes
+            "  {tool}: {}, {} bytes",
+            counted(kept.entries),
+            kept.bytes
         );
     }
     output::text(&text)?;
@@ -147,8 +149,18 @@ fn clear(category: Option<&str>, state: &State) -> Result<Exit, Stop> {
         });
         disk.settle();
     }
-    output::text(&format!("forgot {gone} results\n"))?;
+    output::text(&format!("forgot {}\n", counted(gone)))?;
     Ok(Exit::Done)
+}
+
+/// The id of a run as `praxis runs list` shows it, from the number that the cache keeps for it.
+fn run_id(run: RunId) -> String {
+    let number = run.number();
+    format!("{:012x}-{:08x}", number >> 32, number & 0xffff_ffff)
+}
+
+fn counted(results: u64) -> String {
+    format!("{results} result{}", if results == 1 { "" } else { "s" })
 }
 
 fn explain(wanted: &str, root: &Path, state: &State) -> Result<Exit, Stop> {
@@ -175,7 +187,8 @@ fn explain(wanted: &str, root: &Path, state: &State) -> Result<Exit, Stop> {
         return Err(stop);
     }
     for explanation in &told {
-        output::text(&explanation.to_string())?;
+        let run = run_id(explanation.run);
+        output::text(&explanation.naming_run(&run).to_string())?;
     }
     Ok(Exit::Done)
 }

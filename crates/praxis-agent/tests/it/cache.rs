@@ -222,7 +222,7 @@ fn the_cache_is_shown_explained_and_cleared() {
         place.praxis(&arguments)
     };
     assert_eq!(cache(&["stats", "--json"]).exits(0).json()["entries"], 0);
-    run(&place, PROGRAM, &[]);
+    let ran = run(&place, PROGRAM, &[]);
     let stats = cache(&["stats", "--json"]).exits(0).json();
     assert_eq!(stats["entries"], 2);
     assert_eq!(stats["categories"]["read_file"]["entries"], 1);
@@ -230,10 +230,12 @@ fn the_cache_is_shown_explained_and_cleared() {
         cache(&["stats"])
             .exits(0)
             .stdout
-            .contains("word_count: 1 results")
+            .contains("word_count: 1 result,")
     );
     let told = cache(&["explain", "read_file"]).exits(0).stdout;
     assert!(told.contains("read a.txt, unchanged"), "{told}");
+    let run = format!("by run {},", ran["run_id"].as_str().unwrap());
+    assert!(told.contains(&run), "{told}");
     let by_key = cache(&["explain", &told[..12]]).exits(0).stdout;
     assert!(by_key.contains("read a.txt, unchanged"), "{by_key}");
     place.write("a.txt", b"two");
@@ -243,7 +245,7 @@ fn the_cache_is_shown_explained_and_cleared() {
     let told = cache(&["explain", "w*count"]).exits(0).stdout;
     assert!(told.contains("word_count {"), "{told}");
     let cleared = cache(&["clear", "--category", "read_*"]).exits(0).stdout;
-    assert_eq!(cleared, "forgot 1 results\n");
+    assert_eq!(cleared, "forgot 1 result\n");
     assert_eq!(cache(&["stats", "--json"]).exits(0).json()["entries"], 1);
     cache(&["clear"]).exits(0);
     assert_eq!(cache(&["stats", "--json"]).exits(0).json()["entries"], 0);
