@@ -54,10 +54,17 @@ fn learn_in(folder: &Path, report: &RunReport) -> io::Result<()> {
     };
     costs.learn(report);
     let temporary = folder.join(format!("durations.{}.tmp", std::process::id()));
-    let mut file = File::create(&temporary)?;
-    file.write_all(costs.to_json().as_bytes())?;
-    file.sync_data()?;
-    fs::rename(&temporary, &path)
+    let replaced = write(&temporary, &costs.to_json()).and_then(|()| fs::rename(&temporary, &path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    replaced
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_data()
 }
 
 fn load(folder: &Path) -> Result<LearnedCosts, String> {
