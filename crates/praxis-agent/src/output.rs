@@ -1,5 +1,6 @@
 //! Writing to the terminal or the pipe.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write, stderr, stdout};
 
 use serde::Serialize;
@@ -26,10 +27,38 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Stop> {
     )
 }
 
-/// Prints text on standard output as it is.
+/// Prints text on standard output: as it is on a pipe, on a terminal with control characters escaped,
+/// since what a tool gave must not steer it.
 pub(crate) fn text(text: &str) -> Result<(), Stop> {
+    if stdout().is_terminal() {
+        coloured(&escaped(text))
+    } else {
+        coloured(text)
+    }
+}
+
+/// Prints text on standard output as it is, with the colours that it has.
+pub(crate) fn coloured(text: &str) -> Result<(), Stop> {
     let mut out = stdout().lock();
     finish(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// The text with control characters escaped, but for tabs and the ends of lines.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(|letter: char| letter.is_control() && !matches!(letter, '\n' | '\t')) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\n' | '\t' => shown.push(letter),
+            '\r' if letters.peek() == Some(&'\n') => shown.push(letter),
+            control if control.is_control() => shown.extend(control.escape_unicode()),
+            other => shown.push(other),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 fn finish(written: io::Result<()>) -> Result<(), Stop> {
@@ -65,9 +94,27 @@ pub(crate) fn complain(message: &str, help: Option<&str>) {
     };
     // A diagnostic's text brings its code in brackets.
     let colon = if message.starts_with('[') { "" } else { ": " };
-    let mut text = format!("{red}error{plain}{colon}{message}\n");
+    let mut text = format!("{red}error{plain}{colon}{}\n", escaped(message));
     if let Some(help) = help {
-        text.push_str(&format!("  = help: {help}\n"));
+        text.push_str(&format!("  = help: {}\n", escaped(help)));
     }
     note(&text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn what_would_steer_a_terminal_is_escaped() {
+        let check = |text: &str, expect: &str| assert_eq!(escaped(text), expect);
+        check(
+            "plain\ttext\r\nof two lines\n",
+            "plain\ttext\r\nof two lines\n",
+        );
+        check("\u{1b}[31mred\u{1b}[0m", "\\u{1b}[31mred\\u{1b}[0m");
+        check("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}");
+        check("over\rwritten", "over\\u{d}written");
+        check("\u{9b}2J \0 ü", "\\u{9b}2J \\u{0} ü");
+    }
 }

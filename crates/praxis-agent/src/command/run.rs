@@ -140,7 +140,10 @@ pub(super) fn conclude(
     if json {
         output::json(report)?;
     } else {
-        output::text(&text(report))?;
+        output::coloured(&text(report))?;
+        if report.output != Value::Null {
+            output::text(&super::tools::shown(&report.output))?;
+        }
     }
     if let Some(failure) = &report.error {
         let cancelled = resumable && report.status == RunStatus::Cancelled;
@@ -410,8 +413,8 @@ fn text(report: &RunReport) -> String {
             text,
             "{} {:ids$}  {:tools$}  {}",
             mark(step, colour),
-            step.id,
-            step.tool,
+            output::escaped(&step.id),
+            output::escaped(&step.tool),
             detail(step)
         );
     }
@@ -452,15 +455,13 @@ fn text(report: &RunReport) -> String {
     };
     let _ = writeln!(
         text,
-        "{name} {verb}: {} in {:.1} ms (longest chain {:.1} ms, all steps together {:.1} ms)",
+        "{} {verb}: {} in {:.1} ms (longest chain {:.1} ms, all steps together {:.1} ms)",
+        output::escaped(name),
         parts.join(", "),
         timing.makespan_ms,
         timing.critical_path_ms,
         timing.work_ms,
     );
-    if report.output != Value::Null {
-        text.push_str(&super::tools::shown(&report.output));
-    }
     text
 }
 
