@@ -85,8 +85,8 @@ codes! {
         "Zero-width characters, bidirectional controls and other control characters make two words look alike, so keywords and names take none of them, and bare words take no controls. Delete the character, or quote the word if it is data.",
         Some(("CALL read\u{200b}_file notes.txt",
             "CALL read_file notes.txt"));
-    UnclosedInterpolation = "P0007", "an interpolation is not closed",
-        "`${`, in double quotes or at the start of a bare word, opens an expression that ends with `}` on the same line. Close it, or write `\\${` for the characters. A bare word is the expression as a whole; with text around it, it stands in double quotes.",
+    UnclosedInterpolation = "P0007", "an interpolation is not closed, or not quoted",
+        "`${`, in double quotes or at the start of a bare word, opens an expression that ends with `}` on the same line. Close it, or write `\\${` for the characters. A bare word is the expression as a whole; with text before or behind it, it stands in double quotes.",
         Some(("INPUT name\nCALL word_count \"hello ${name\"",
             "INPUT name\nCALL word_count \"hello ${name}\""));
     InvalidExpression = "P0008", "an expression does not compile",
@@ -256,7 +256,7 @@ codes! {
         Some(("LET 2nd = \"b.txt\"",
             "LET second = \"b.txt\""));
     NotInterpolated = "P0406", "a name in quotes that is not interpolated",
-        "In double quotes only `${name}` is replaced; `$name` stands for itself. Write `\\$` to say that it is meant.",
+        "In double quotes only `${name}` is replaced; `$name` stands for itself, as it does in the middle of a bare word. Write `\\$` to say that it is meant.",
         Some(("INPUT name\nCALL word_count \"hello $name\"",
             "INPUT name\nCALL word_count \"hello ${name}\""));
 }

@@ -75,7 +75,11 @@ impl Checker<'_> {
             self.check_way(&reference, word.span());
             return Some(Operand::Reference(reference));
         }
-        self.warn_not_interpolated(raw, start);
+        if let Some(open) = opened_inside(raw) {
+            self.report(inside_bare(word, raw, open));
+            return Some(Operand::Literal(Value::Null));
+        }
+        self.warn_not_interpolated(raw, start, Some(word));
         None
     }
 
@@ -88,7 +92,7 @@ impl Checker<'_> {
         for part in parts(raw) {
             match part {
                 Part::Text(span) => {
-                    self.warn_not_interpolated(span.text(raw), start + span.start as usize);
+                    self.warn_not_interpolated(span.text(raw), start + span.start as usize, None);
                     let mut text = String::new();
                     unescape(span.text(raw), &mut text);
                     pieces.push(Piece::Text(text));
@@ -362,9 +366,11 @@ impl Checker<'_> {
         None
     }
 
-    /// Warns when `$name` of a bound name stands where only `${name}` is replaced.
-    fn warn_not_interpolated(&mut self, raw: &str, start: usize) {
+    /// Warns when `$name` of a bound name stands where only `${name}` is replaced: in double quotes, or
+    /// in a bare word, which has to be quoted too.
+    fn warn_not_interpolated(&mut self, raw: &str, start: usize, bare: Option<&Word>) {
         let mut at = 0;
+        let mut found_names: Vec<(usize, String)> = Vec::new();
         steps::add(raw.len());
         while let Some(found) = memchr::memchr2(b'$', b'\\', &raw.as_bytes()[at..]) {
             let here = at + found;
@@ -380,18 +386,69 @@ impl Checker<'_> {
             steps::add(name.len());
             let bound = self.scope.find(&name).is_some_and(|entry| !entry.sibling);
             if is_name(&name) && bound {
-                let span = Span::new(start + here, start + at + name.len());
-                let message = format!("`${name}` stands for itself here");
-                self.report(
-                    Diagnostic::warning(Code::NotInterpolated, span, message)
-                        .with_help(format!(
-                            "write `${{{name}}}` in double quotes for its value"
-                        ))
-                        .with_fix(span, format!("${{{name}}}")),
-                );
+                found_names.push((here, name));
             }
         }
+        // A bare word is mended as a whole, once.
+        let mut whole = bare
+            .filter(|_| !raw.contains(['"', '\\']))
+            .map(|word| (word.span(), quoted(raw, &found_names)));
+        for (here, name) in found_names {
+            let span = Span::new(start + here, start + here + 1 + name.len());
+            let message = format!("`${name}` stands for itself here");
+            let diagnostic = Diagnostic::warning(Code::NotInterpolated, span, message).with_help(
+                format!("write `${{{name}}}` in double quotes for its value"),
+            );
+            self.report(match (bare, whole.take()) {
+                (None, _) => diagnostic.with_fix(span, format!("${{{name}}}")),
+                (Some(_), Some((word, text))) => diagnostic.with_fix(word, text),
+                (Some(_), None) => diagnostic,
+            });
+        }
     }
+}
+
+/// A bare word in double quotes, with the names at these places interpolated.
+fn quoted(raw: &str, names: &[(usize, String)]) -> String {
+    let mut text = String::from("\"");
+    let mut at = 0;
+    for (here, name) in names {
+        text.push_str(&raw[at..*here]);
+        text.push_str(&format!("${{{name}}}"));
+        at = here + 1 + name.len();
+    }
+    text.push_str(&raw[at..]);
+    text.push('"');
+    text
+}
+
+/// Where a `${` opens in a bare word, unless a backslash stands before it.
+fn opened_inside(raw: &str) -> Option<usize> {
+    let bytes = raw.as_bytes();
+    let mut at = 0;
+    steps::add(raw.len());
+    while let Some(found) = memchr::memchr2(b'$', b'\\', &bytes[at..]) {
+        let here = at + found;
+        match bytes.get(here + 1) {
+            Some(b'{') if bytes[here] == b'$' => return Some(here),
+            _ if bytes[here] == b'\\' => at = (here + 2).min(raw.len()),
+            _ => at = here + 1,
+        }
+    }
+    None
+}
+
+/// What is wrong with a bare word that has a `${` behind its start.
+fn inside_bare(word: &Word, raw: &str, open: usize) -> Diagnostic {
+    let start = word.span().start as usize + open;
+    let message = "this `${` stands inside of a bare word, where nothing is replaced";
+    let span = Span::new(start, start + 2);
+    let diagnostic = Diagnostic::error(Code::UnclosedInterpolation, span, message)
+        .with_help("put the whole word into double quotes, or write `\\${` for the characters");
+    if interpolation_end(raw.as_bytes(), open).is_none() || raw.contains(['"', '\\']) {
+        return diagnostic;
+    }
+    diagnostic.with_fix(word.span(), format!("\"{raw}\""))
 }
 
 /// What is wrong with a bare word that starts with `${` and is no expression as a whole.

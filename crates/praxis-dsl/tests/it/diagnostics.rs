@@ -30,6 +30,13 @@ fn words() {
     check("CALL say ${a + b", "P0007 ${");
     check("CALL say ${'a}", "P0004 '");
     check("INPUT a\nCALL say ${a}/b", "P0007 ${a}/b");
+    check("INPUT a\nCALL say b/${a}", "P0007 ${");
+    check("INPUT a\nCALL say b/${a + 1}", "P0007 ${");
+    check("INPUT a\nCALL read_file --filename=b${a}", "P0007 ${");
+    check("INPUT a\nCALL probe [${a},2]", "P0007 ${");
+    check("CALL say b${", "P0007 ${");
+    check("CALL say b\\${a} 'b${a}' b$ {a} $", "");
+    check("CALL say b\\\\${a}", "P0007 ${");
     check("CALL say ${a + b}", "P0401 a\nP0401 b");
     check("INPUT a\nIF ${a} > 1\nENDIF", "P0008 $");
     check("CALL say ${1 + }", "P0008 +");

@@ -51,6 +51,18 @@ fn what_is_certain_is_mended() {
         "INPUT n\nCALL say \"${n == 'a = b'}\"",
     );
     mends(
+        "LET n = 1\nCALL say out/$n.txt",
+        "LET n = 1\nCALL say \"out/${n}.txt\"",
+    );
+    mends(
+        "LET n = 1\nCALL say $n-$n/$m",
+        "LET n = 1\nCALL say \"${n}-${n}/$m\"",
+    );
+    mends(
+        "LET n = 1\nCALL say out/${n}.txt",
+        "LET n = 1\nCALL say \"out/${n}.txt\"",
+    );
+    mends(
         "LET $name = 1\nCALL say \"$name\"",
         "LET name = 1\nCALL say \"${name}\"",
     );
