@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use praxis_dsl::checked::{Location, Operand, Reference};
 use serde_json::Value;
@@ -20,8 +21,33 @@ type StepFunction = dyn Fn(Inputs) -> BoxFuture<'static, Result<Value, StepError
 
 /// Steps that are async closures, in program order.
 ///
-/// A step starts when the steps it names are done. A step marked with [`Workflow::changes`] also
-/// waits until everything before it has succeeded, and nothing that reads starts before it is done.
+/// A step starts when the steps it names are done, and what it [reads](Workflow::reads) is written
+/// by those before it. One that [writes](Workflow::writes) or [changes](Workflow::changes) anything
+/// also waits until everything before it has succeeded.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use praxis_workflow::{RunOptions, StepError, Workflow};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), praxis_workflow::Error> {
+/// let mut flow = Workflow::new("report");
+/// let fetched = flow.reads("fetch", &["in/a.txt"], &[], |_| async {
+///     Err(StepError::new("busy", "the server is busy").retryable(true))
+/// });
+/// flow.timeout(fetched, Duration::from_secs(5)).retries(fetched, 1);
+/// flow.writes("save", &["out/a.txt"], &[fetched], |inputs| async move {
+///     Ok(json!({ "saved": inputs.value("fetch") }))
+/// });
+/// let (report, results) = flow.run(RunOptions::default()).await?;
+/// let failure = report.error.expect("both attempts failed");
+/// assert_eq!((failure.kind.as_str(), report.steps[0].attempts), ("busy", 2));
+/// assert!(results.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Workflow {
     plan: Plan,
     functions: HashMap<Arc<str>, Arc<StepFunction>>,
@@ -57,18 +83,43 @@ impl Workflow {
     ///
     /// # Panics
     ///
-    /// When a step of that id is there already, or a handle belongs to another workflow.
+    /// When a step of that id is there already, the id holds a NUL, or a handle belongs to another
+    /// workflow.
     pub fn step<F, R>(&mut self, id: &str, after: &[Step], function: F) -> Step
     where
         F: Fn(Inputs) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Value, StepError>> + Send + 'static,
     {
-        self.add(
-            id,
-            after,
-            EffectClass::Pure,
-            Arc::new(move |inputs| Box::pin(function(inputs))),
-        )
+        self.add(id, after, (EffectClass::Pure, &[]), function)
+    }
+
+    /// Adds a step that reads the resources at these paths, or everything if there are none: it also
+    /// waits for the last step before it that writes to one of them, to what is below or above.
+    ///
+    /// # Panics
+    ///
+    /// As [`Workflow::step`].
+    pub fn reads<F, R>(&mut self, id: &str, paths: &[&str], after: &[Step], function: F) -> Step
+    where
+        F: Fn(Inputs) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, StepError>> + Send + 'static,
+    {
+        self.add(id, after, (EffectClass::Read, paths), function)
+    }
+
+    /// Adds a step that writes the resources at these paths, or everything if there are none: it
+    /// starts when everything before it has succeeded, and readers of other resources do not wait
+    /// for it.
+    ///
+    /// # Panics
+    ///
+    /// As [`Workflow::step`].
+    pub fn writes<F, R>(&mut self, id: &str, paths: &[&str], after: &[Step], function: F) -> Step
+    where
+        F: Fn(Inputs) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, StepError>> + Send + 'static,
+    {
+        self.add(id, after, (EffectClass::Write, paths), function)
     }
 
     /// Adds a step that changes the world: it starts when everything before it has succeeded.
@@ -81,23 +132,58 @@ impl Workflow {
         F: Fn(Inputs) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Value, StepError>> + Send + 'static,
     {
-        self.add(
-            id,
-            after,
-            EffectClass::External,
-            Arc::new(move |inputs| Box::pin(function(inputs))),
-        )
+        self.add(id, after, (EffectClass::External, &[]), function)
     }
 
-    fn add(
+    /// Bounds each attempt of a step: after `limit` its future is dropped, and the step has failed
+    /// with the kind `timeout`.
+    ///
+    /// # Panics
+    ///
+    /// When the handle belongs to another workflow.
+    pub fn timeout(&mut self, step: Step, limit: Duration) -> &mut Self {
+        self.spec(step).timeout = Some(limit);
+        self
+    }
+
+    /// Tries a step up to `times` times again after failures that are
+    /// [retryable](StepError::is_retryable).
+    ///
+    /// # Panics
+    ///
+    /// As [`Workflow::timeout`].
+    pub fn retries(&mut self, step: Step, times: u32) -> &mut Self {
+        self.spec(step).retries = times;
+        self
+    }
+
+    fn spec(&mut self, step: Step) -> &mut StepSpec {
+        let steps = &mut self.plan.steps;
+        steps
+            .get_mut(step.0 as usize)
+            .expect("the step belongs to this workflow")
+    }
+
+    fn add<F, R>(
         &mut self,
         id: &str,
         after: &[Step],
-        class: EffectClass,
-        function: Arc<StepFunction>,
-    ) -> Step {
+        (class, paths): (EffectClass, &[&str]),
+        function: F,
+    ) -> Step
+    where
+        F: Fn(Inputs) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, StepError>> + Send + 'static,
+    {
+        let function: Arc<StepFunction> = Arc::new(move |inputs| Box::pin(function(inputs)));
+        let paths: Vec<ResourceParameter> = paths.iter().map(|path| literal(path)).collect();
+        let (reads, writes) = match class {
+            EffectClass::Read => (paths, Vec::new()),
+            _ => (Vec::new(), paths),
+        };
         let plan = &mut self.plan;
         let id: Arc<str> = Arc::from(id);
+        assert!(!id.contains('\0'), "a step's id holds no NUL");
         assert!(
             !self.functions.contains_key(&id),
             "a step named `{id}` is there already"
@@ -146,8 +232,8 @@ impl Workflow {
             arguments,
             bind: Some(slot),
             class,
-            reads: Vec::<ResourceParameter>::new(),
-            writes: Vec::new(),
+            reads,
+            writes,
             total: false,
             twin: None,
             shared: false,
@@ -175,8 +261,22 @@ impl Workflow {
     ///
     /// As [`Run::execute`].
     pub async fn run(
+        self,
+        options: RunOptions,
+    ) -> Result<(RunReport, HashMap<String, Value>), Error> {
+        self.run_until(options, std::future::pending()).await
+    }
+
+    /// Runs all steps, or until `cancel` is ready: then what runs is dropped, and the report tells
+    /// what was done.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::execute`].
+    pub async fn run_until(
         mut self,
         options: RunOptions,
+        cancel: impl Future<Output = ()>,
     ) -> Result<(RunReport, HashMap<String, Value>), Error> {
         order::measure(&mut self.plan);
         let executor = Arc::new(Closures {
@@ -185,7 +285,7 @@ impl Workflow {
         });
         let report = Run::new(&self.plan, Arc::<Closures>::clone(&executor))
             .options(options)
-            .execute()
+            .execute_until(cancel)
             .await?;
         let results = std::mem::take(
             &mut *executor
@@ -197,6 +297,14 @@ impl Workflow {
             .into_iter()
             .map(|(id, value)| (id.to_string(), Arc::unwrap_or_clone(value)));
         Ok((report, results.collect()))
+    }
+}
+
+/// A resource that no argument names, since no step has this id.
+fn literal(path: &str) -> ResourceParameter {
+    ResourceParameter {
+        name: "\0".to_owned(),
+        default: Some(path.to_owned()),
     }
 }
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::executor::RunId;
 
-pub use history::{History, Past, RunState, UnknownStep};
+pub use history::{History, RunState, UnknownStep};
 pub use memory::MemoryJournal;
 pub use record::{Announcement, ArgumentsDigest, Ending, Event, Finish, Outcome, Record, RunStart};
 #[cfg(feature = "sqlite")]

@@ -64,7 +64,7 @@ pub use explain::{
 pub use journal::conformance;
 pub use journal::{
     Announcement, ArgumentsDigest, Ending, Event, Finish, History, Journal, JournalError,
-    JournalErrorKind, MemoryJournal, Outcome, Past, Record, RunJournal, RunLog, RunStart, RunState,
+    JournalErrorKind, MemoryJournal, Outcome, Record, RunJournal, RunLog, RunStart, RunState,
     UnknownStep,
 };
 #[cfg(feature = "sqlite")]

@@ -151,7 +151,7 @@ pub(crate) enum Fate {
 
 /// A run's history, ready to be gone through again.
 #[derive(Debug)]
-pub struct Past {
+pub(crate) struct Past {
     /// What is known of each step.
     pub(crate) fates: FxHashMap<Arc<str>, Fate>,
     /// The steps' ends in the order in which the scheduler took them; results that were the same

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod behaviour;
+mod builder;
 mod habits;
 mod journal;
 mod plans;
