@@ -84,6 +84,7 @@ pub(crate) fn arrange(plan: &mut Plan, afters: &[After], issues: &mut Vec<Issue>
                     let message = format!("step `{id}` waits for itself");
                     issues.push(Issue {
                         kind: ErrorKind::Cycle,
+                        help: Some("take its `@after` away, or name another step".to_owned()),
                         ..refuse(plan, step, message)
                     });
                 }

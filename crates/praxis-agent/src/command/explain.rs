@@ -64,7 +64,7 @@ fn placed(tools: &Toolbox, name: &str, wanted: Option<&str>) -> (Where, &'static
     let remembered = match contract.effects.class {
         _ if !contract.cache.enabled => "no",
         EffectClass::Pure => "yes",
-        EffectClass::Read => "until it is written",
+        EffectClass::Read => "until what it read changes",
         EffectClass::External if contract.cache.ttl.is_some() => "for a while",
         EffectClass::Write | EffectClass::External => "no",
     };

@@ -50,7 +50,10 @@ fn a_plan_is_explained_in_every_form() {
     assert_eq!(document["version"], 1);
     assert_eq!(document["steps"][2]["fate"], "merged");
     assert_eq!(document["steps"][1]["engine"], "native");
-    assert_eq!(document["steps"][0]["remembered"], "until it is written");
+    assert_eq!(
+        document["steps"][0]["remembered"],
+        "until what it read changes"
+    );
     assert_eq!(document["steps"][3]["writes"], json!([null]));
     assert!(
         explain(&["--mermaid"])

@@ -429,7 +429,10 @@ impl<'t> Checker<'t> {
             shown(span.text(self.source)),
             shown(&tool.name)
         );
-        let help = format!("quote text that has blanks in it; {}", usage(tool));
+        let help = match count {
+            0 => "take it away, or declare a parameter in the tool's contract".to_owned(),
+            _ => format!("quote text that has blanks in it; {}", usage(tool)),
+        };
         self.report(Diagnostic::error(Code::SurplusArgument, span, message).with_help(help));
     }
 
