@@ -18,11 +18,11 @@ use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
 pub(crate) use host::{EMPTY_IMAGE, HOST};
-pub(crate) use janitor::Janitor;
+pub(crate) use janitor::{Janitor, Presence};
 pub(crate) use owner::{OWNER_LABEL, Owner};
 pub(crate) use spec::{Spec, TOOL_LABEL};
 
-use crate::docker::{Client, gone, is_answer, may_have_arrived, of_call};
+use crate::docker::{Client, gone, is_answer, limited, may_have_arrived, of_call};
 use crate::{CallId, Error, ErrorKind};
 
 /// How old a container of an owner that cannot be looked up must be before it counts as left behind.
@@ -32,59 +32,74 @@ const UNKNOWN_OWNER: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Container {
     client: Client,
     name: String,
-    /// Whether the daemon said that it exists; if not, it may come into being later.
-    confirmed: bool,
-    removed: bool,
+    /// What tells how its creation went, until that was heard.
+    creation: Option<oneshot::Receiver<Created>>,
+    presence: Presence,
 }
+
+/// How the creation of a container went.
+type Created = (Presence, Result<(), Error>);
 
 impl Container {
     /// Creates a container; it does not run yet.
     ///
-    /// The call to the daemon is made by the janitor, which no cancellation reaches:
-    /// a container whose creator is gone by the time it is there is removed at once.
+    /// The call to the daemon is made by the janitor, which no cancellation reaches;
+    /// where the creator does not wait for it, the container is removed as soon as it is there.
     ///
     /// # Errors
     /// What the daemon refuses, in the words of [`crate::docker`].
     pub(crate) async fn create(client: &Client, spec: &Spec) -> Result<Self, Error> {
         client.provide(&spec.image).await?;
         let body = spec.body(client.owner(), client.daemon().cores);
+        let name = format!("praxis-{}", CallId::unique());
+        let (send, creation) = oneshot::channel();
         let mut container = Self {
             client: client.clone(),
-            name: format!("praxis-{}", CallId::unique()),
-            confirmed: false,
-            removed: false,
+            name: name.clone(),
+            creation: Some(creation),
+            presence: Presence::Possible,
         };
-        let (send, created) = oneshot::channel();
+        // It has no share in the client: whoever gives up the last one waits for what the janitor does.
+        let (docker, address) = (client.docker().clone(), client.address().to_owned());
+        let limit = client.call_timeout();
         client.janitor().run(async move {
-            let options = CreateContainerOptionsBuilder::new()
-                .name(&container.name)
-                .build();
-            let docker = container.client.docker().clone();
-            let (mut answered, mut arrived) = (false, true);
+            let options = CreateContainerOptionsBuilder::new().name(&name).build();
+            let mut presence = Presence::Possible;
             let create = async {
                 let answer = docker.create_container(Some(options), body).await;
-                answered = answer.as_ref().map_or_else(is_answer, |_| true);
-                arrived = answer.as_ref().map_or_else(may_have_arrived, |_| true);
+                presence = match &answer {
+                    Err(error) if !may_have_arrived(error) => Presence::None,
+                    Err(error) if !is_answer(error) => Presence::Possible,
+                    _ => Presence::Certain,
+                };
                 answer
             };
-            let outcome = container.client.call("creating a container", create).await;
-            container.confirmed = answered;
-            container.removed = !arrived;
+            let outcome = limited(&address, limit, "creating a container", create).await;
             let outcome = outcome.map(|answer| {
                 for warning in answer.warnings {
-                    tracing::warn!(container = container.name, warning, "container engine");
+                    tracing::warn!(container = name, warning, "container engine");
                 }
-                container
             });
-            // Nobody waits any more: the container comes back with the error, and its drop removes it.
-            drop(send.send(outcome));
+            // Where nobody waits any more, the container's drop has what there is left to do.
+            let _ = send.send((presence, outcome));
         });
-        created.await.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Io,
-                "the thread that looks after containers has ended",
-            ))
-        })
+        container.created().await?;
+        Ok(container)
+    }
+
+    /// Waits until it is there or could not be created.
+    async fn created(&mut self) -> Result<(), Error> {
+        let Some(creation) = &mut self.creation else {
+            return Ok(());
+        };
+        let told = creation.await;
+        self.creation = None;
+        let (presence, outcome) = told.map_err(|_| {
+            let message = "the thread that looks after containers has ended";
+            Error::new(ErrorKind::Io, message)
+        })?;
+        self.presence = presence;
+        outcome
     }
 
     /// The name under which the daemon knows it.
@@ -151,27 +166,35 @@ impl Container {
 
     /// Kills and removes it, and returns when it is gone or the janitor has given up.
     pub(crate) async fn remove(mut self) {
-        self.removed = true;
+        let removal = self.removal();
         let (send, done) = oneshot::channel();
-        let removal = self
-            .client
-            .janitor()
-            .removal(self.name.clone(), self.confirmed);
         self.client.janitor().run(async move {
             removal.await;
             let _ = send.send(());
         });
         let _ = done.await;
     }
+
+    /// The job of removing it, once it is known whether it is there. There is nothing left to remove after that.
+    fn removal(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let creation = self.creation.take();
+        let known = std::mem::replace(&mut self.presence, Presence::None);
+        let presence = async move {
+            match creation {
+                Some(creation) => creation
+                    .await
+                    .map_or(Presence::Possible, |(presence, _)| presence),
+                None => known,
+            }
+        };
+        self.client.janitor().removal(self.name.clone(), presence)
+    }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if !self.removed {
-            let removal = self
-                .client
-                .janitor()
-                .removal(self.name.clone(), self.confirmed);
+        if self.creation.is_some() || self.presence != Presence::None {
+            let removal = self.removal();
             self.client.janitor().run(removal);
         }
     }
@@ -207,7 +230,8 @@ pub(crate) async fn reap(client: &Client) {
                 owner,
                 "removing a container that was left behind"
             );
-            client.janitor().run(client.janitor().removal(id, true));
+            let there = std::future::ready(Presence::Certain);
+            client.janitor().run(client.janitor().removal(id, there));
         }
     }
 }

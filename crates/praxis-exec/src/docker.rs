@@ -134,6 +134,11 @@ impl DockerEngine {
             .await
     }
 
+    /// The connection to the daemon, if there is one.
+    pub(crate) fn connected(&self) -> Option<&Client> {
+        self.client.get()
+    }
+
     async fn run(&self, request: &Request<'_>) -> Result<Output, Error> {
         let secrets = request.secret_variables()?;
         secrets.conceal_in(self.run_with(request, &secrets).await)
@@ -241,7 +246,7 @@ impl ExecutionEngine for DockerEngine {
     /// All limits; once connected, without those that the daemon says it lacks.
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::new(NAME, Isolation::Container, &Limit::ALL);
-        if let Some(client) = self.client.get() {
+        if let Some(client) = self.connected() {
             let lacks = &client.daemon().lacks;
             capabilities.limits.retain(|limit| !lacks.contains(limit));
         }

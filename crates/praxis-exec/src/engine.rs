@@ -63,13 +63,31 @@ pub trait ExecutionEngine: Send + Sync {
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    /// Makes ready for calls of a tool that are about to come: looks whether what the engine needs is there
-    /// (daemon, image, server), and may start containers ahead. Calling it is never required.
+    /// Looks whether what calls of this tool need is there: a daemon, an image, a session.
+    /// It is quick and starts nothing; calling it is never required.
     ///
     /// # Errors
     /// Calls would fail with this error as things stand.
     fn prepare<'a>(&'a self, contract: &'a ToolContract) -> BoxFuture<'a, Result<(), Error>> {
         let _ = contract;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Says that one call of this tool is about to come, so that what takes time can be begun for it, such as a container.
+    ///
+    /// It returns at once; the work goes on in the background, on the Tokio runtime of the caller.
+    /// Calling it is never required, after [`ExecutionEngine::prepare`] it has the most effect, a call need not follow,
+    /// and what goes wrong is left for the call to say.
+    fn foresee(&self, contract: &ToolContract) {
+        let _ = contract;
+    }
+
+    /// Ends what the engine has begun or keeps for calls to come, and returns when nothing of it is left.
+    /// The engine takes no further calls that need such things.
+    ///
+    /// # Errors
+    /// Something is left, or it cannot be known.
+    fn shut_down<'a>(&'a self) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -361,6 +379,14 @@ macro_rules! forward {
 
             fn prepare<'a>(&'a self, contract: &'a ToolContract) -> BoxFuture<'a, Result<(), Error>> {
                 (**self).prepare(contract)
+            }
+
+            fn foresee(&self, contract: &ToolContract) {
+                (**self).foresee(contract);
+            }
+
+            fn shut_down<'a>(&'a self) -> BoxFuture<'a, Result<(), Error>> {
+                (**self).shut_down()
             }
 
             fn execute<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Output, Error>> {

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 
 use self::attend::{Bounds, Outcome, Said, attend};
 use self::keeper::Shared;
@@ -38,9 +39,10 @@ const TRIES: usize = 4;
 pub struct PoolConfig {
     /// The containers themselves.
     pub docker: DockerConfig,
-    /// How many warm containers a tool has at all times once it was called or prepared for. Default: none.
+    /// How many warm containers a tool has at all times once it was called or foreseen. Default: none.
     pub warm: BTreeMap<String, usize>,
-    /// The workspace root that [`ExecutionEngine::prepare`] prepares for. Default: the current folder.
+    /// The workspace root of the calls that [`ExecutionEngine::prepare`] and [`ExecutionEngine::foresee`] are for.
+    /// Default: the current folder.
     pub root: Option<PathBuf>,
     /// How many containers are kept warm together. Default: 16.
     pub slots: usize,
@@ -129,7 +131,8 @@ impl PoolEngine {
     /// # Errors
     /// A call would fail with this error.
     pub async fn warm(&self, request: &Request<'_>) -> Result<(), Error> {
-        let Some((kind, _)) = self.parts(request).await? else {
+        let client = self.shared.client().await?;
+        let Some((kind, _)) = parts(&self.shared, client, request)? else {
             return Ok(());
         };
         let lease = self.shared.take(kind).await?;
@@ -158,23 +161,23 @@ impl PoolEngine {
         self.shared.drain().await
     }
 
-    /// What the call needs of a container, and what it is in it; `None` if no worker can start it.
-    async fn parts(&self, request: &Request<'_>) -> Result<Option<(Kind, slot::Call)>, Error> {
-        let spec = Spec::new(&self.shared.config.docker, request)?;
-        let client = self.shared.client().await?;
-        self.capabilities().admit(request)?;
-        let here = client.address().starts_with("unix://");
-        if !here || spec.command.is_empty() || Kind::user(&spec).is_none() {
-            return Ok(None);
+    /// Looks whether a container could be had for calls of the tool.
+    async fn look(&self, contract: &ToolContract) -> Result<(), Error> {
+        let arguments = Map::new();
+        let request = foreseen(&self.shared, contract, &arguments);
+        match Spec::new(&self.shared.config.docker, &request) {
+            // What is to be mounted may be made by a call that comes before.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            made => drop(made?),
         }
-        let contract = request.contract;
-        let image = self.shared.image_version(&spec.image);
-        Kind::split(&contract.name, contract.reuse, image, spec).map(Some)
+        self.shared.cold.prepare(contract).await?;
+        self.capabilities().admit(&request)
     }
 
     async fn run(&self, request: &Request<'_>) -> Result<Output, Error> {
         let started = Instant::now();
-        let Some((kind, mut call)) = self.parts(request).await? else {
+        let client = self.shared.client().await?;
+        let Some((kind, mut call)) = parts(&self.shared, client, request)? else {
             return self.shared.cold.execute(request.clone()).await;
         };
         let secrets = request.secret_variables()?;
@@ -248,9 +251,7 @@ impl ExecutionEngine for PoolEngine {
 
     /// Those of [`DockerEngine`].
     fn capabilities(&self) -> Capabilities {
-        let mut capabilities = self.shared.cold.capabilities();
-        capabilities.engine = NAME.to_owned();
-        capabilities
+        capabilities(&self.shared)
     }
 
     fn suits(&self, contract: &ToolContract) -> Result<(), String> {
@@ -264,15 +265,37 @@ impl ExecutionEngine for PoolEngine {
         self.shared.cold.program_id(contract)
     }
 
-    /// Has a warm container for the tool's calls from [`PoolConfig::root`].
+    /// Looks whether the daemon and the image are there, and the contract is one for calls from [`PoolConfig::root`].
     fn prepare<'a>(&'a self, contract: &'a ToolContract) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            let root = self.shared.config.root.as_deref();
-            let arguments = Map::new();
-            let request = Request::new(contract, &arguments, root.unwrap_or(Path::new(".")));
-            let outcome = self.warm(&request).await;
+            let outcome = self.look(contract).await;
             outcome.map_err(|error| error.with_tool(&contract.name).with_engine(NAME))
         })
+    }
+
+    /// Has a container ready for calls of the tool from [`PoolConfig::root`] until as many have come as were foreseen.
+    /// Without a connection to the daemon, which [`PoolEngine::prepare`] makes, it does nothing.
+    fn foresee(&self, contract: &ToolContract) {
+        let (Some(client), Ok(_)) = (self.shared.cold.connected(), Handle::try_current()) else {
+            return;
+        };
+        let arguments = Map::new();
+        match parts(
+            &self.shared,
+            client,
+            &foreseen(&self.shared, contract, &arguments),
+        ) {
+            Ok(Some((kind, _))) => self.shared.foresee(kind),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(%error, tool = contract.name, "no container is started ahead");
+            }
+        }
+    }
+
+    /// [`PoolEngine::drain`].
+    fn shut_down<'a>(&'a self) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.drain())
     }
 
     fn execute<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Result<Output, Error>> {
@@ -287,4 +310,37 @@ impl Drop for PoolEngine {
     fn drop(&mut self) {
         self.shared.close();
     }
+}
+
+fn capabilities(shared: &Shared) -> Capabilities {
+    let mut capabilities = shared.cold.capabilities();
+    capabilities.engine = NAME.to_owned();
+    capabilities
+}
+
+/// A call that is about to come, whose arguments nobody knows yet.
+fn foreseen<'a>(
+    shared: &'a Shared,
+    contract: &'a ToolContract,
+    arguments: &'a Map<String, Value>,
+) -> Request<'a> {
+    let root = shared.config.root.as_deref();
+    Request::new(contract, arguments, root.unwrap_or(Path::new(".")))
+}
+
+/// What the call needs of a container, and what it is in it; `None` if no worker can start it.
+fn parts(
+    shared: &Shared,
+    client: &Client,
+    request: &Request<'_>,
+) -> Result<Option<(Kind, slot::Call)>, Error> {
+    let spec = Spec::new(&shared.config.docker, request)?;
+    capabilities(shared).admit(request)?;
+    let here = client.address().starts_with("unix://");
+    if !here || spec.command.is_empty() || Kind::user(&spec).is_none() {
+        return Ok(None);
+    }
+    let contract = request.contract;
+    let image = shared.image_version(&spec.image);
+    Kind::split(&contract.name, contract.reuse, image, spec).map(Some)
 }

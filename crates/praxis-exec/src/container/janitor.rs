@@ -25,8 +25,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// For how long a container may still come into being after its creation got no answer.
 const LATE: Duration = Duration::from_secs(5);
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether a daemon has a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// The daemon has answered its creation.
+    Certain,
+    /// It may come into being later: its creation was asked for, and the daemon did not answer.
+    Possible,
+    /// Its creation never reached the daemon, or its removal is under way.
+    None,
+}
 
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -91,17 +102,21 @@ impl Janitor {
 
     /// The job of removing a container, by name or id; one that is not there counts as removed.
     ///
-    /// If its creation was not `confirmed`, it is looked for a while longer, as it may be under way.
+    /// Where its `presence`, once that is known, is a possibility, it is looked for a while longer.
     pub(crate) fn removal(
         &self,
         container: String,
-        confirmed: bool,
+        presence: impl Future<Output = Presence> + Send + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
         let docker = self.docker.clone();
         let address = self.address.clone();
         let limit = self.call_timeout;
         let closing = Arc::clone(&self.closing);
         async move {
+            let presence = presence.await;
+            if presence == Presence::None {
+                return;
+            }
             let started = Instant::now();
             let mut pause = FIRST_PAUSE;
             loop {
@@ -119,7 +134,7 @@ impl Janitor {
                 let (patience, error) = match outcome.await {
                     Ok(None) => return,
                     Ok(Some(error)) => match status(&error) {
-                        Some(404) if confirmed => return,
+                        Some(404) if presence == Presence::Certain => return,
                         Some(404) => (LATE, None),
                         // Somebody else is removing it: it is gone when the daemon does not know it any more.
                         Some(409) => (PATIENCE, None),

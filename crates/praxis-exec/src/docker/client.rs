@@ -251,13 +251,17 @@ impl Client {
         &self.shared.owner
     }
 
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.shared.call_timeout
+    }
+
     /// Makes one call within the time limit; `doing` says what it is for, such as `removing a container`.
     pub(crate) async fn call<T>(
         &self,
         doing: &str,
         call: impl Future<Output = Result<T, bollard::errors::Error>>,
     ) -> Result<T, Error> {
-        limited(self.address(), self.shared.call_timeout, doing, call).await
+        limited(self.address(), self.call_timeout(), doing, call).await
     }
 }
 

@@ -337,7 +337,7 @@ impl Stage {
     /// Nothing of it runs any more, and nothing writes.
     async fn silent(&self) -> Result<(), String> {
         let mut left = processes(&self.marker);
-        for _ in 0..50 {
+        for _ in 0..250 {
             if left.is_empty() {
                 break;
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
 
 use super::PoolConfig;
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     places: Semaphore,
     keeper: Mutex<Option<Keeper>>,
     images: Mutex<HashMap<String, Image>>,
+    /// Whether the pool is shut down, for those who start containers.
+    closed: watch::Sender<bool>,
     name: String,
     /// The label and its value.
     label: String,
@@ -84,6 +86,7 @@ impl Shared {
             places: Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             keeper: Mutex::new(None),
             images: Mutex::new(HashMap::new()),
+            closed: watch::Sender::new(false),
             label: format!("{POOL_LABEL}={name}"),
             name,
             made: Instant::now(),
@@ -133,15 +136,16 @@ impl Shared {
     }
 
     /// Takes a container for a call, and waits for one if none is ready.
-    pub(super) async fn take(self: &Arc<Self>, mut kind: Kind) -> Result<Lease, Error> {
+    pub(super) async fn take(self: &Arc<Self>, kind: Kind) -> Result<Lease, Error> {
         self.keep();
         let asked = Instant::now();
-        let pool = (POOL_LABEL.to_owned(), self.name.clone());
-        kind.spec.labels.push(pool);
         let mut close = Vec::new();
-        let taken = self
-            .stocks()
-            .take(kind, asked, |slot| slot.link.is_quiet(), &mut close)?;
+        let taken = self.stocks().take(
+            self.own(kind),
+            asked,
+            |slot| slot.link.is_quiet(),
+            &mut close,
+        )?;
         let (id, coming) = match taken {
             Taken::Now(id, slot) => (id, Ok(slot)),
             Taken::Later(id, coming) => (id, Err(coming)),
@@ -175,6 +179,20 @@ impl Shared {
             }
         }
         Ok(lease)
+    }
+
+    /// Has a container ready for a call that is about to come.
+    pub(super) fn foresee(self: &Arc<Self>, kind: Kind) {
+        self.keep();
+        self.stocks().foresee(self.own(kind), Instant::now());
+        self.work();
+    }
+
+    /// The same as containers of this pool have it.
+    fn own(&self, mut kind: Kind) -> Kind {
+        let pool = (POOL_LABEL.to_owned(), self.name.clone());
+        kind.spec.labels.push(pool);
+        kind
     }
 
     /// Starts what the stocks lack, and closes what they have too much.
@@ -252,21 +270,39 @@ impl Shared {
         }
     }
 
-    /// Gives no more containers away and closes those that nobody uses.
-    pub(super) fn close(&self) {
+    /// Ready when the pool is shut down.
+    fn given_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closed = self.closed.subscribe();
+        async move {
+            // A pool that is not there any more is shut down too.
+            let _ = closed.wait_for(|closed| *closed).await;
+        }
+    }
+
+    /// Gives no more containers away, and gives back those that nobody uses.
+    fn refuse(&self) -> Vec<Slot> {
         let idle = self.stocks().drain();
-        drop(idle);
+        self.closed.send_replace(true);
+        idle
+    }
+
+    /// Closes what nobody uses or waits for.
+    pub(super) fn close(&self) {
+        drop(self.refuse());
         if let Some(keeper) = lock(&self.keeper).take() {
             keeper.task.abort();
         }
     }
 
     pub(super) async fn drain(self: &Arc<Self>) -> Result<(), Error> {
-        let idle = self.stocks().drain();
+        let idle = self.refuse();
+        let Some(client) = self.cold.connected() else {
+            return Ok(());
+        };
         futures_util::future::join_all(idle.into_iter().map(Slot::close)).await;
         let since = Instant::now();
         loop {
-            let left = containers(self.client().await?, &self.label).await?.len();
+            let left = containers(client, &self.label).await?.len();
             let still = self.stocks().is_still();
             if still && left == 0 {
                 return Ok(());
@@ -345,7 +381,7 @@ impl Coming {
     async fn start(self, kind: Arc<Kind>) {
         let started = Instant::now();
         let outcome = match self.shared.client().await {
-            Ok(client) => Slot::start(client, &kind).await,
+            Ok(client) => Slot::start(client, &kind, self.shared.given_up()).await,
             Err(error) => Err(error),
         };
         {

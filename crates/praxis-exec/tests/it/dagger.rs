@@ -245,7 +245,6 @@ async fn sessions_that_are_none_say_so() {
     let fails = async |config: DaggerConfig, kind: ErrorKind, words: &str| {
         let mut config = config;
         config.image = Some(IMAGE.to_owned());
-        config.start_timeout = Duration::from_secs(5);
         let root = workspace();
         let error = crate::call(
             &DaggerEngine::new(config),
@@ -325,22 +324,21 @@ async fn sessions_that_are_none_say_so() {
 async fn the_program_opens_a_session_and_ends_with_the_engine() {
     let session = Session::start().await;
     let folder = workspace();
-    let word = format!("praxis-dagger-cli-{}", std::process::id());
     let cli = folder.path().join("dagger");
     let greet = json!({"port": session.port, "session_token": TOKEN});
     let text = format!(
-        "#!/bin/sh\n# {word}\n[ \"$1\" = session ] || exit 9\necho starting >&2\necho 'not json'\necho '{greet}'\nexec cat >/dev/null\n"
+        "#!/bin/sh\n[ \"$1\" = session ] || exit 9\necho starting >&2\necho 'not json'\necho '{greet}'\ncat >/dev/null\n"
     );
-    let program = |text: &str| {
+    let program = |text: &str, patience: u64| {
         fs::write(&cli, text).unwrap();
         fs::set_permissions(&cli, fs::Permissions::from_mode(0o755)).unwrap();
         let mut config = DaggerConfig::default();
         config.cli = Some(cli.display().to_string());
         config.image = Some(IMAGE.to_owned());
-        config.start_timeout = Duration::from_secs(3);
+        config.start_timeout = Duration::from_secs(patience);
         DaggerEngine::new(config)
     };
-    let engine = program(&text);
+    let engine = program(&text, 60);
     let root = workspace();
     for _ in 0..2 {
         let output = crate::call(&engine, &script("echo done"), root.path(), json!({}))
@@ -351,33 +349,40 @@ async fn the_program_opens_a_session_and_ends_with_the_engine() {
     let running = || {
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let mark = |path: std::path::PathBuf| {
-            let bytes = fs::read(path.join("environ")).unwrap_or_default();
-            String::from_utf8_lossy(&bytes).contains("PRAXIS_PROCESS_MARK=dagger,")
+            let bytes = fs::read(path.join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).contains(&*cli.to_string_lossy())
         };
         entries.filter(|entry| mark(entry.path())).count()
     };
     assert_eq!(running(), 1, "one session for both calls");
     drop(engine);
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(60);
     while running() > 0 {
         assert!(Instant::now() < until, "the program goes on");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    for (text, kind, words) in [
+    for (text, patience, kind, words) in [
         (
             "#!/bin/sh\necho no engine here >&2; exit 1\n",
+            60,
             ErrorKind::Unavailable,
             "ended without opening a session",
         ),
         (
             "#!/bin/sh\nexec sleep 60\n",
+            3,
             ErrorKind::Timeout,
             "opened no session within 3s",
         ),
     ] {
-        let error = crate::call(&program(text), &script("true"), root.path(), json!({}))
-            .await
-            .unwrap_err();
+        let error = crate::call(
+            &program(text, patience),
+            &script("true"),
+            root.path(),
+            json!({}),
+        )
+        .await
+        .unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }

@@ -261,11 +261,7 @@ async fn out_of_memory_is_told_from_a_kill_and_from_an_exit_code() {
     let cases = [
         (format!("exec {hog}"), ErrorKind::OutOfMemory, limit),
         (format!("{hog}; exit 0"), ErrorKind::OutOfMemory, limit),
-        (
-            format!("({hog} &) ; sleep 2; exit 3"),
-            ErrorKind::OutOfMemory,
-            limit,
-        ),
+        (crate::orphan(hog, 3), ErrorKind::OutOfMemory, limit),
         (
             "sh -c 'kill -9 $$'; exit $?".to_owned(),
             ErrorKind::Failed,

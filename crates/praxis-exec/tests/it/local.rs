@@ -48,7 +48,7 @@ pub(crate) fn processes_with(word: &str) -> Vec<String> {
 }
 
 pub(crate) async fn assert_gone(word: &str) {
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + Duration::from_secs(60);
     while Instant::now() < end {
         if processes_with(word).is_empty() {
             return;

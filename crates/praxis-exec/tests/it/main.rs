@@ -53,3 +53,10 @@ fn write(root: &Path, name: &str, content: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
 }
+
+/// A script that starts a program which loses its parent, waits until it has ended, and ends with this code.
+fn orphan(program: &str, code: u8) -> String {
+    format!(
+        "pid=$({program} >/dev/null 2>&1 & echo $!); while kill -0 $pid 2>/dev/null; do sleep 0.05; done; exit {code}"
+    )
+}

@@ -71,7 +71,7 @@ async fn call(engine: &McpEngine, name: &str, arguments: Value) -> Result<Output
     let root = folder();
     let arguments = contract.bind(object(arguments))?;
     let request =
-        Request::new(&contract, &arguments, root.path()).with_timeout(Duration::from_secs(20));
+        Request::new(&contract, &arguments, root.path()).with_timeout(Duration::from_secs(60));
     engine.execute(request).await
 }
 
@@ -97,7 +97,7 @@ impl Http {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(60);
         while !port.exists() {
             assert!(Instant::now() < until, "the server does not start");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -455,7 +455,7 @@ async fn a_tool_that_never_answers_runs_out_of_time_and_is_told() {
             Request::new(&contract, &arguments, state).with_timeout(Duration::from_millis(300));
         let error = engine.execute(request).await.unwrap_err();
         assert!(error.is_timeout(), "{error}");
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         while !state.join("cancelled").exists() {
             assert!(Instant::now() < until, "the server was not told");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -468,9 +468,7 @@ async fn a_tool_that_never_answers_runs_out_of_time_and_is_told() {
 async fn servers_that_cannot_be_used_say_why() {
     let state = folder();
     let fails = async |config: &McpServerConfig, kind: ErrorKind, words: &str| {
-        let mut config = config.clone();
-        config.start_timeout = Duration::from_secs(2);
-        let error = connect(&config).await.unwrap_err();
+        let error = connect(config).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(words), "{error}");
         assert!(
@@ -492,8 +490,10 @@ async fn servers_that_cannot_be_used_say_why() {
     )
     .await;
     assert!(error.stderr().contains("that is not MCP"), "{error:?}");
+    let mut mute = stdio(state.path(), "mute");
+    mute.start_timeout = Duration::from_secs(2);
     fails(
-        &stdio(state.path(), "mute"),
+        &mute,
         ErrorKind::Timeout,
         "did not start and list its tools within 2s",
     )
@@ -590,7 +590,7 @@ async fn nothing_of_a_server_outlives_it() {
         "the server and its child run"
     );
     drop(server);
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(60);
     while !processes_with(&word).is_empty() {
         assert!(
             Instant::now() < until,

@@ -45,6 +45,13 @@ async fn run(engine: &PoolEngine, contract: &ToolContract) -> Result<Output, Err
     crate::call(engine, contract, root.path(), json!({})).await
 }
 
+/// Waits until the pool has so many containers that nobody uses.
+async fn idle(engine: &PoolEngine, count: usize) {
+    while engine.statistics().idle < count {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn answer(engine: &PoolEngine, contract: &ToolContract) -> Value {
     run(engine, contract).await.unwrap().value
 }
@@ -213,11 +220,7 @@ async fn how_a_tool_ends_is_told() {
     let cases = [
         (format!("exec {hog}"), ErrorKind::OutOfMemory, limit),
         (format!("{hog}; exit 0"), ErrorKind::OutOfMemory, limit),
-        (
-            format!("({hog} &) ; sleep 2; exit 3"),
-            ErrorKind::OutOfMemory,
-            limit,
-        ),
+        (crate::orphan(hog, 3), ErrorKind::OutOfMemory, limit),
         (
             "kill -9 $$".to_owned(),
             ErrorKind::Failed,
@@ -241,11 +244,14 @@ async fn how_a_tool_ends_is_told() {
         ),
         ("yes".to_owned(), ErrorKind::OutputTooLarge, "10000 bytes"),
     ];
-    let engine = PoolEngine::new(config());
+    let mut config = config();
+    // One that is asked to end may do so in its own time; the other one is killed.
+    config.kill_grace = Duration::from_secs(5);
+    let engine = PoolEngine::new(config);
     for (text, kind, words) in &cases {
         let mut contract = reusable(script(text));
         contract.limits.memory_bytes = Some(64 * 1024 * 1024);
-        contract.limits.timeout = Some(Duration::from_secs(3));
+        contract.limits.timeout = (*kind == ErrorKind::Timeout).then_some(Duration::from_secs(3));
         contract.limits.output_bytes = Some(10_000);
         let error = run(&engine, &contract).await.expect_err(text);
         assert_eq!(error.kind(), *kind, "{text}: {error}");
@@ -360,15 +366,15 @@ async fn configured_tools_are_warm_before_they_are_called() {
     let engine = PoolEngine::new(config);
     let contract = script("echo hi");
     engine.prepare(&contract).await.unwrap();
-    let prepared = engine.statistics();
+    assert_eq!(engine.statistics().coming, 0, "a look starts nothing");
+    engine.foresee(&contract);
+    idle(&engine, 2).await;
     let output = crate::call(&engine, &contract, root.path(), json!({})).await;
     assert_eq!(output.unwrap().value, "hi");
     let statistics = engine.statistics();
-    assert_eq!(statistics.hits, prepared.hits + 1);
+    assert_eq!((statistics.hits, statistics.misses), (1, 0));
     // It comes to two, with none started in vain.
-    while engine.statistics().idle < 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    idle(&engine, 2).await;
     let usage = engine.resource_usage().await.unwrap();
     assert_eq!(usage.len(), 2, "{usage:?}");
     for one in &usage {
@@ -390,4 +396,68 @@ async fn configured_tools_are_warm_before_they_are_called() {
         statistics.created, 3,
         "two, and one for the one that was used"
     );
+}
+
+/// A call that was announced finds its container, or waits for the one that is on its way; no other is started.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_foreseen_is_started_once() {
+    let root = workspace();
+    let mut config = config();
+    config.root = Some(root.path().to_owned());
+    for reuse in [false, true] {
+        let engine = PoolEngine::new(config.clone());
+        let mut contract = script("echo hi");
+        contract.reuse = reuse;
+        engine.prepare(&contract).await.unwrap();
+        engine.foresee(&contract);
+        assert_eq!(engine.statistics().coming, 1);
+        let output = crate::call(&engine, &contract, root.path(), json!({})).await;
+        assert_eq!(output.unwrap().value, "hi");
+        engine.foresee(&contract);
+        idle(&engine, 1).await;
+        let output = crate::call(&engine, &contract, root.path(), json!({})).await;
+        assert_eq!(output.unwrap().value, "hi");
+        engine.drain().await.unwrap();
+        let statistics = engine.statistics();
+        // The one call waited, the other found its container.
+        assert_eq!((statistics.misses, statistics.hits), (1, 1));
+        assert_eq!(statistics.created, 1 + u64::from(!reuse));
+        assert_eq!(statistics.not_started, 0);
+    }
+}
+
+/// Whoever ends the pool while a container is on its way finds none there afterwards, and is not told before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_coming_when_the_pool_ends_is_gone_with_it() {
+    let root = workspace();
+    let mut config = config();
+    config.root = Some(root.path().to_owned());
+    let client = praxis_exec::docker::Client::connect(&config.docker)
+        .await
+        .unwrap();
+    for pause in [0, 5, 20, 80, 200, 320] {
+        let engine = PoolEngine::with_client(config.clone(), client.clone());
+        let mut contract = script("echo hi");
+        contract.name = "pool-foreseen".to_owned();
+        for _ in 0..3 {
+            engine.foresee(&contract);
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        engine.shut_down().await.unwrap();
+        let left = client.containers().await.unwrap();
+        assert!(
+            left.iter().all(|left| left.tool != contract.name),
+            "{left:?}"
+        );
+        engine.foresee(&contract);
+        assert_eq!(engine.statistics().coming, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_without_calls_asks_nobody_anything() {
+    let mut config = config();
+    config.docker.host = Some("unix:///nowhere/docker.sock".to_owned());
+    let engine = PoolEngine::new(config);
+    engine.shut_down().await.unwrap();
 }

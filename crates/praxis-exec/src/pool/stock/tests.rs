@@ -340,3 +340,51 @@ fn a_pool_that_is_shut_down_keeps_and_gives_nothing() {
         .take(REUSED, case.now, |_| true, &mut Vec::new());
     assert!(refused.is_err());
 }
+
+#[test]
+fn one_is_ready_for_as_long_as_calls_are_foreseen() {
+    for (tool, made) in [(FRESH, 3), (REUSED, 1)] {
+        let mut case = Case::new(|_| {});
+        for _ in 0..made {
+            case.stocks.foresee(tool.clone(), case.now);
+        }
+        assert_eq!((case.settle(), case.idle()), (1, 1));
+        for _ in 0..made {
+            let used = case.used(tool.clone());
+            case.end(used, tool.reuse());
+        }
+        case.settle();
+        assert_eq!(case.made, made, "none is started in vain");
+        // What nobody foresaw is learned from.
+        for _ in 0..2 {
+            let used = case.used(tool.clone());
+            case.end(used, tool.reuse());
+        }
+        case.settle();
+        assert_eq!(case.idle(), 1);
+    }
+}
+
+/// A call that comes while its container is on its way takes that one.
+#[test]
+fn a_call_that_was_foreseen_starts_no_other() {
+    let mut case = Case::new(|_| {});
+    case.stocks.foresee(FRESH, case.now);
+    let planned = case.planned();
+    assert_eq!(planned.len(), 1);
+    assert_eq!(case.call(FRESH), None);
+    assert_eq!(case.planned(), []);
+    assert_eq!(case.stocks.arrived(planned[0].0, Ok(7), case.now), None);
+    assert_eq!(case.given().1, 7);
+}
+
+/// What never comes is forgotten, and not started again and again.
+#[test]
+fn a_call_that_does_not_come_is_not_waited_for_for_ever() {
+    let mut case = Case::new(|_| {});
+    case.stocks.foresee(FRESH, case.now);
+    assert_eq!(case.settle(), 1);
+    case.now += PoolConfig::default().idle;
+    assert_eq!(case.stocks.expired(case.now).len(), 1);
+    assert_eq!((case.settle(), case.idle()), (0, 0));
+}

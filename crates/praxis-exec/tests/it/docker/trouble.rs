@@ -127,7 +127,9 @@ async fn a_dead_daemon_is_told_by_what_is_wrong_with_its_address() {
     ];
     for (address, part, retryable) in cases {
         let mut config = config();
-        config.call_timeout = Duration::from_millis(200);
+        if part.starts_with("no answer") {
+            config.call_timeout = Duration::from_millis(200);
+        }
         config.host = Some(address.clone());
         let error = Client::connect(&config).await.unwrap_err();
         let place = address.trim_start_matches("unix://");

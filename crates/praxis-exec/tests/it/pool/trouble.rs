@@ -12,7 +12,7 @@ use praxis_exec::{ErrorKind, ExecutionEngine, Request, ToolContract};
 use serde_json::{Map, json};
 
 use super::{answer, config, reusable, run, script, workspace};
-use crate::docker::cleanup::{ALONE, CALLS, alone, gone};
+use crate::docker::cleanup::{ALONE, CALLS, alone, gone, resident_bytes, settled};
 use crate::docker::proxy::Proxy;
 
 fn named(name: &str, text: &str) -> ToolContract {
@@ -87,7 +87,7 @@ async fn the_background_finds_and_replaces_what_died() {
             assert_eq!((now.failed, now.misses), (1, before.misses));
             break;
         }
-        assert!(started.elapsed() < Duration::from_secs(20), "{now:?}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{now:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -182,7 +182,7 @@ async fn what_a_killed_praxis_had_warm_and_running_is_gone_at_once() {
     for container in &containers {
         while client.exists(container).await.unwrap() {
             assert!(
-                started.elapsed() < Duration::from_secs(20),
+                started.elapsed() < Duration::from_secs(60),
                 "{container} is left"
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -218,12 +218,12 @@ fn many_calls_leave_everything_where_it_was() {
             round().await;
         }
         let before = usage(&engine).await;
-        let memory = resident();
+        let memory = resident_bytes();
         for _ in 0..calls / 4 {
             round().await;
         }
-        assert_eq!(usage(&engine).await, before, "after {calls} calls");
-        let grown = resident().saturating_sub(memory);
+        settled(&before, async || usage(&engine).await).await;
+        let grown = resident_bytes().saturating_sub(memory);
         assert!(grown < 4 << 20, "{grown} bytes more after {calls} calls");
         engine.drain().await.unwrap();
     });
@@ -234,8 +234,6 @@ async fn usage(engine: &PoolEngine) -> [u64; 5] {
     let entries = |path: &str| std::fs::read_dir(path).unwrap().count() as u64;
     let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
     let containers = engine.resource_usage().await.unwrap();
-    // Connections are closed by tasks of their own; the runtime gets to them once it is asked to wait.
-    tokio::time::sleep(Duration::from_millis(100)).await;
     [
         entries("/proc/self/fd"),
         entries("/proc/self/task"),
@@ -243,17 +241,4 @@ async fn usage(engine: &PoolEngine) -> [u64; 5] {
         containers.len() as u64,
         containers.iter().map(|container| container.pids).sum(),
     ]
-}
-
-/// Memory of this process in bytes.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes: u64 = line
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    kilobytes * 1024
 }
