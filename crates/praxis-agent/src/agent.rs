@@ -1,16 +1,21 @@
 //! The executor of a workflow's steps: cache, then engine.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use praxis_cache::{FileVersions, Policy, Resource, RunId, ToolCache};
 use praxis_exec::{CallId, EffectClass, Error, Request, ToolContract};
 use praxis_workflow::{
-    Arguments, BoxFuture, CacheUse, ResourcePath, StepCall, StepError, StepExecutor, StepOutput,
+    Arguments, BoxFuture, CacheUse, Plan, ResourcePath, StepCall, StepError, StepExecutor,
+    StepOutput,
 };
 use serde_json::{Map, Value};
 
 use crate::toolbox::{Tool, Toolbox};
+
+/// How many calls of one tool are announced to its engine; none keeps more ready.
+const ANNOUNCED: usize = 16;
 
 /// Runs steps: what the cache may answer it answers, the rest goes to the tool's engine.
 pub struct Agent {
@@ -18,6 +23,8 @@ pub struct Agent {
     root: PathBuf,
     cache: Option<ToolCache>,
     versions: FileVersions,
+    /// The calls that engines have not been told of: of which tool, on which engine, and how many.
+    foreseen: Mutex<BTreeMap<(String, Option<String>), usize>>,
 }
 
 impl Agent {
@@ -28,6 +35,46 @@ impl Agent {
             root: root.to_owned(),
             cache: Some(ToolCache::default()),
             versions: FileVersions::new(root),
+            foreseen: Mutex::default(),
+        }
+    }
+
+    /// The same, with engines told of the calls of this plan ([`ExecutionEngine::foresee`](praxis_exec::ExecutionEngine::foresee))
+    /// as soon as one of them has to be run: what the cache answers begins nothing.
+    #[must_use]
+    pub fn foreseeing(mut self, plan: &Plan) -> Self {
+        let mut foreseen = BTreeMap::new();
+        for call in plan.described_calls() {
+            if self
+                .tools
+                .find(call.tool)
+                .is_some_and(|tool| !tool.is_native())
+            {
+                let call = (call.tool.to_owned(), call.engine.map(str::to_owned));
+                *foreseen.entry(call).or_insert(0) += 1;
+            }
+        }
+        self.foreseen = Mutex::new(foreseen);
+        self
+    }
+
+    /// Its tools.
+    pub fn tools(&self) -> &Arc<Toolbox> {
+        &self.tools
+    }
+
+    /// Tells engines of the calls that are about to come, once.
+    fn announce(&self) {
+        let mut foreseen = self.foreseen.lock().unwrap_or_else(PoisonError::into_inner);
+        let foreseen = std::mem::take(&mut *foreseen);
+        for ((tool, engine), count) in foreseen {
+            if let Some(tool) = self.tools.find(&tool)
+                && let Ok(engine) = self.tools.engine(tool, engine.as_deref())
+            {
+                for _ in 0..count.min(ANNOUNCED) {
+                    engine.foresee(tool.contract());
+                }
+            }
         }
     }
 
@@ -88,6 +135,7 @@ impl Agent {
         let engine = self.tools.engine(tool, call.engine.as_deref())?;
         let run = remembered_run(&call.run);
         let work = || async {
+            self.announce();
             let _touched = Touched {
                 agent: self,
                 contract,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use praxis_cache::CacheKeyBuilder;
 use praxis_dsl::{
@@ -22,6 +23,9 @@ use crate::placement::{Placed, Placement};
 
 /// How many bytes of checks are remembered.
 const MAX_CHECKS_BYTES: u64 = 64 << 20;
+
+/// How long an engine may take to end what it keeps.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Contracts and engines; the checker's and the scheduler's catalogs at once.
 pub struct Toolbox {
@@ -75,6 +79,11 @@ impl Tool {
     /// What it takes and touches.
     pub fn contract(&self) -> &Arc<ToolContract> {
         &self.contract
+    }
+
+    /// Whether it is a Rust function of this program.
+    pub(crate) fn is_native(&self) -> bool {
+        self.native
     }
 
     /// What tells the program from another beyond the contract's folder; asked of the engine once.
@@ -329,6 +338,19 @@ impl Toolbox {
     /// The engines at hand.
     pub fn engines(&self) -> impl Iterator<Item = &Arc<dyn ExecutionEngine>> {
         self.engines.iter()
+    }
+
+    /// Ends what engines have begun or keep for calls to come; what is left of it is said in the log.
+    pub async fn shut_down(&self) {
+        for engine in &self.engines {
+            let ended = tokio::time::timeout(FAREWELL, engine.shut_down()).await;
+            let left = match ended {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("it did not end within {FAREWELL:?}"),
+            };
+            tracing::warn!(engine = engine.name(), "something may be left: {left}");
+        }
     }
 
     /// The limits that are waived where an engine lacks them.

@@ -47,10 +47,12 @@ pub(crate) fn engines(arguments: &Engines) -> Result<Exit, Stop> {
     let runtime = super::run::runtime()?;
     let interrupted = super::run::interrupted(&runtime);
     let rows = runtime.block_on(async {
-        tokio::select! {
+        let rows = tokio::select! {
             rows = rows(&tools, arguments) => Some(rows),
             () = interrupted => None,
-        }
+        };
+        tools.shut_down().await;
+        rows
     });
     let Some(rows) = rows else {
         return Ok(Exit::Interrupted);

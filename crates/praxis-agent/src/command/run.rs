@@ -106,7 +106,8 @@ pub(super) fn execute<'a>(
         (agent.without_cache(), None)
     };
     let progress = Progress::new();
-    let run = begin(Run::new(plan, Arc::new(agent)));
+    let tools = Arc::clone(agent.tools());
+    let run = begin(Run::new(plan, Arc::new(agent.foreseeing(plan))));
     let resumable = run.is_journaled();
     let Session {
         runtime,
@@ -114,15 +115,18 @@ pub(super) fn execute<'a>(
     } = session;
     let report = runtime.block_on(watched(run, &progress).execute_until(interrupted));
     drop(progress);
+    let concluded = report.map_err(refusal).and_then(|report| {
+        durations::learn(state, &report);
+        conclude(&report, loaded, json, resumable)
+    });
+    runtime.block_on(tools.shut_down());
     // A blocking tool that was cancelled must not hold the exit.
     runtime.shutdown_background();
     // Such a tool may hold the agent, and so the store, until the end.
     if let Some(disk) = disk {
         disk.settle();
     }
-    let report = report.map_err(refusal)?;
-    durations::learn(state, &report);
-    conclude(&report, loaded, json, resumable)
+    concluded
 }
 
 /// The same run, seen through a shorter life.
@@ -189,7 +193,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Starts a runtime, and on it lets the engines make ready; `None` if that was interrupted.
+    /// Starts a runtime, and on it lets the engines look for what they need; `None` if that was interrupted.
     ///
     /// # Errors
     ///
@@ -214,7 +218,7 @@ impl Session {
     }
 }
 
-/// Lets the engines look for what they need, and start what takes time, before anything runs.
+/// Lets the engines look for what they need before anything runs.
 async fn prepare(loaded: &Loaded, tools: &Toolbox) -> Result<(), Stop> {
     let mut prepared = BTreeSet::new();
     for call in loaded.plan.iter().flat_map(Plan::described_calls) {

@@ -146,14 +146,17 @@ fn call(
             ));
         }
     }
-    let agent = Agent::new(Arc::new(tools), Path::new(&root)).without_cache();
+    let tools = Arc::new(tools);
+    let agent = Agent::new(Arc::clone(&tools), Path::new(&root)).without_cache();
     let runtime = super::run::runtime()?;
     let interrupted = super::run::interrupted(&runtime);
     let outcome = runtime.block_on(async {
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = agent.call(name, map) => Some(outcome),
             () = interrupted => None,
-        }
+        };
+        tools.shut_down().await;
+        outcome
     });
     let Some(outcome) = outcome else {
         return Ok(Exit::Interrupted);

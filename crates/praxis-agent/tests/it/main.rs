@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_tools;
 mod cache;
 mod commands;
+mod containers;
 mod examples;
 mod engines;
 mod explain;
