@@ -15,7 +15,13 @@ use crate::docker::Engine;
 use crate::{process, workspace};
 
 /// What the names of tests that need a container engine have in them.
-const NEED_ENGINE: [&str; 4] = ["docker::", "pool::", "dagger::", "engines::"];
+const NEED_ENGINE: [&str; 5] = [
+    "containers::",
+    "docker::",
+    "pool::",
+    "dagger::",
+    "engines::",
+];
 
 /// The exit code of a command that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;

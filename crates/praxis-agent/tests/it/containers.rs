@@ -38,7 +38,7 @@ impl Witness {
                             count.fetch_add(1, Ordering::SeqCst);
                             std::fs::write(&sign, "").unwrap();
                         }
-                    })
+                    });
                 });
                 std::thread::spawn(move || relay(back.0, back.1, |_| {}));
             }
