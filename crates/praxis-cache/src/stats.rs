@@ -14,7 +14,7 @@ pub struct Stats {
     pub stores: u64,
     /// Entries that the store let go to keep within its bounds.
     ///
-    /// Lags behind while the store keeps an evicted entry for readers that may still look at it.
+    /// Lags behind, as what is held does, while a [`Hit`](crate::Hit) of such an entry is kept, or the store keeps it for readers that may still look at it.
     pub evictions: u64,
     /// Entries found older than their TTL.
     pub expired: u64,

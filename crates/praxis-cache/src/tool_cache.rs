@@ -11,12 +11,13 @@ use crate::clock::CLOCK_SLACK;
 use crate::entry::{Origin, nanoseconds};
 use crate::fill::{Fill, Landing};
 use crate::flight::{Flights, Shared, Turn};
+use crate::hit::Found;
 use crate::index::Index;
 use crate::invalidations::{Invalidation, Invalidations, Moment};
 use crate::stats::{Count, Counters, SEATS, seat};
 use crate::{
-    Answer, CacheKey, CacheKeyBuilder, Class, Clock, Entry, Error, Explanation, KeyId, KeyRef,
-    NoVersions, Policy, Resource, RunId, Stats, Store, Sweeper, ToolCacheBuilder, Version,
+    Answer, CacheKey, CacheKeyBuilder, Class, Clock, Entry, Error, Explanation, Hit, KeyId, KeyRef,
+    NoVersions, Outcome, Policy, Resource, RunId, Stats, Store, Sweeper, ToolCacheBuilder, Version,
     Versions,
 };
 
@@ -48,53 +49,6 @@ pub(crate) const RECENT_ORIGINS: usize = 16;
 #[derive(Default)]
 #[repr(align(64))]
 pub(crate) struct RecentOrigins(Mutex<[Option<Arc<Origin>>; RECENT_ORIGINS]>);
-
-/// A remembered answer, shared with the cache.
-#[derive(Clone)]
-pub struct Hit {
-    /// Held rather than its value: each count of an `Arc` is a cache line that threads which hit the same entry wait for.
-    entry: Arc<Entry>,
-    age: Duration,
-}
-
-impl Hit {
-    /// The answer; clone it to keep it longer than the hit.
-    pub fn value(&self) -> &Arc<Value> {
-        self.entry.value()
-    }
-
-    /// How long ago it was stored.
-    pub fn age(&self) -> Duration {
-        self.age
-    }
-
-    /// The run that stored it.
-    pub fn run(&self) -> RunId {
-        self.entry.run()
-    }
-
-    /// About how many calls it answered since it came into memory, this one included; 65,535 at most.
-    pub fn accesses(&self) -> u32 {
-        self.entry.accesses()
-    }
-
-    /// Whether it says that there is [no answer](Answer::Negative), and the value why.
-    pub fn is_negative(&self) -> bool {
-        self.entry.is_negative()
-    }
-}
-
-/// The answer of [`ToolCache::get_or_run`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Outcome {
-    /// The answer.
-    pub value: Arc<Value>,
-    /// Whether it came from memory or from another caller's run.
-    pub cached: bool,
-    /// Whether it says that there is [no answer](Answer::Negative), and the value why.
-    pub negative: bool,
-}
 
 impl Default for ToolCache {
     fn default() -> Self {
@@ -546,65 +500,6 @@ impl ToolCache {
                 self.drop_stale(&entry);
             }
         }
-    }
-}
-
-/// What the store has and may be given.
-struct Found {
-    entry: Arc<Entry>,
-    now: Duration,
-    age: Duration,
-    /// Its time has passed: it may be given only while somebody renews it.
-    expired: bool,
-}
-
-impl Found {
-    fn into_hit(self) -> Hit {
-        Hit {
-            entry: self.entry,
-            age: self.age,
-        }
-    }
-
-    /// Whether this call is to renew it.
-    fn is_due(&self) -> bool {
-        self.expired || self.entry.is_due_early(self.now)
-    }
-
-    fn is_same(&self, other: Option<&Self>) -> bool {
-        other.is_some_and(|other| Arc::ptr_eq(&self.entry, &other.entry))
-    }
-}
-
-impl From<&Found> for Shared {
-    fn from(found: &Found) -> Self {
-        Self {
-            value: Arc::clone(found.entry.value()),
-            negative: found.entry.is_negative(),
-            run: None,
-        }
-    }
-}
-
-impl Outcome {
-    fn fresh(value: Arc<Value>, negative: bool) -> Self {
-        Self {
-            value,
-            cached: false,
-            negative,
-        }
-    }
-}
-
-impl fmt::Debug for Hit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hit")
-            .field("value", self.value())
-            .field("age", &self.age)
-            .field("run", &self.run())
-            .field("accesses", &self.accesses())
-            .field("negative", &self.is_negative())
-            .finish()
     }
 }
 
