@@ -59,6 +59,19 @@ fn disk_stores_conform() {
 }
 
 #[test]
+#[cfg(unix)]
+fn nobody_else_reads_what_is_remembered() {
+    use std::os::unix::fs::PermissionsExt;
+    let disk = Disk::new();
+    let store = disk.store(1 << 20);
+    let mode = std::fs::metadata(store.path())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
 fn results_survive_a_restart_to_the_last_bit() {
     let disk = Disk::new();
     let versions = MemoryVersions::default();

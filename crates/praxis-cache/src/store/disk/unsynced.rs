@@ -15,10 +15,12 @@ use redb::{DatabaseError, StorageBackend};
 pub(super) struct Unsynced(FileBackend);
 
 impl Unsynced {
-    /// Opens the file for this process alone, and makes it where there is none.
+    /// Opens the file for this process alone, and makes it for its owner alone where there is none.
     pub(super) fn open(path: &Path) -> Result<Self, DatabaseError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file: File = options.open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(FileBackend::new(file)?)),
