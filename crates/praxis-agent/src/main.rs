@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         }
     };
     log::begin(&arguments.logging);
+    #[cfg(unix)]
+    outlive_limits_of_files();
     let result = match arguments.command {
         Command::Run(run) => command::run::run(&run),
         Command::Check(check) => command::check::check(&check),
@@ -52,5 +54,19 @@ fn main() -> ExitCode {
             output::complain(&stop.message, stop.help.as_deref());
             stop.exit.into()
         }
+    }
+}
+
+/// Has a write that passes `ulimit -f` fail, as on a full disk, where the system would end the program.
+#[cfg(unix)]
+fn outlive_limits_of_files() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays when the runtime is gone; programs that are started do not inherit it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build();
+    if let Ok(runtime) = runtime {
+        let _context = runtime.enter();
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     }
 }

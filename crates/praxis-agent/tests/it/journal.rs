@@ -577,6 +577,25 @@ fn a_disk_that_is_full_costs_the_journal_and_nothing_else() {
 }
 
 #[test]
+fn a_limit_of_file_sizes_costs_what_would_be_remembered_and_nothing_else() {
+    let place = place();
+    place.write("w.praxis", b"CALL append out.txt 1\nRETURN \"done\"\n");
+    let praxis = env!("CARGO_BIN_EXE_praxis");
+    // 8 blocks of 512 bytes or of 1,024, as the shell counts.
+    let script = format!("ulimit -f 8; exec {praxis} run w.praxis --tools tools --state state");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("done\n"));
+    assert!(told.contains("remembered in this run only"), "{told}");
+    assert_eq!(place.read("out.txt"), "1\n");
+}
+
+#[test]
 fn a_medium_that_cannot_be_written_can_be_read() {
     let place = place();
     place.write("w.praxis", b"CALL append a.txt 1\n");
