@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWriteExt, Empty};
 use tokio::sync::OnceCell;
 
-pub(crate) use self::client::limited;
 pub use self::client::{Client, Daemon, OwnContainer};
+pub(crate) use self::client::{check_image, limited};
 pub(crate) use self::failure::{gone, is_answer, may_have_arrived, of_call};
 use crate::capture::{Head, Tail, TooLarge};
 use crate::container::{Container, HOST, Spec};
@@ -311,6 +311,18 @@ fn while_running(client: &Client, error: Error) -> Error {
 }
 
 fn failed(code: i32, stderr: String) -> Error {
+    // What starts the program says so in its place, and leaves the code that programs fail with.
+    if stderr.starts_with("exec ") && stderr.trim_end().ends_with("exec format error") {
+        return Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "its program is no program of this machine: {}",
+                stderr.trim_end()
+            ),
+        )
+        .with_stderr(stderr)
+        .with_help(ending::NO_PROGRAM_HELP);
+    }
     let how = match code {
         // A container engine does not tell the two apart.
         129..=192 => format!(

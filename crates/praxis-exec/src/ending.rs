@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::{Error, ErrorKind};
 
+/// The way out where the kernel does not know what kind of program a file is.
+pub(crate) const NO_PROGRAM_HELP: &str = "a program is built for this kind of processor, and a script begins with a line such as #!/bin/sh; \
+     or name its interpreter first in `command`";
+
 /// More was printed than is allowed.
 pub(crate) fn too_large(limit: u64) -> Error {
     Error::new(

@@ -34,7 +34,7 @@ pub const FIXED_FILES: usize = 4;
 /// The most file descriptors that come with an order.
 pub const MAX_FILES: usize = FIXED_FILES + 4;
 
-/// Where a sandbox has the programs and libraries of the machine, as far as they are there.
+/// Where a sandbox, and a container without an image, has the programs and libraries of the machine, as far as they are there.
 pub const PROGRAMS: [&str; 10] = [
     "/usr",
     "/bin",

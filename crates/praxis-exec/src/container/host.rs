@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use praxis_worker::staging::PROGRAMS;
+
 use crate::mounts::Bind;
 
 /// What a contract or a configuration writes in place of an image.
@@ -10,15 +12,8 @@ pub(crate) const HOST: &str = "host";
 /// The image with nothing in it, which [`crate::docker::Client`] makes where it is missing.
 pub(crate) const EMPTY_IMAGE: (&str, &str) = ("praxis/empty", "1");
 
-/// Programs, their libraries, and the little of the settings that they need to start. Nothing of a user is in them.
-const SYSTEM: [&str; 13] = [
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/nix/store",
+/// The little of the settings that programs need to start. Nothing of a user is in it.
+const SETTINGS: [&str; 6] = [
     "/etc/alternatives",
     "/etc/ld.so.cache",
     "/etc/localtime",
@@ -29,7 +24,7 @@ const SYSTEM: [&str; 13] = [
 
 /// Those of the system's folders that this machine has.
 pub(crate) fn binds() -> impl Iterator<Item = Bind> {
-    SYSTEM.into_iter().filter_map(|path| {
+    PROGRAMS.into_iter().chain(SETTINGS).filter_map(|path| {
         // Where `/bin` leads to `/usr/bin`, the container has a folder of that name with the same files.
         let source = Path::new(path).canonicalize().ok()?;
         Some(Bind {

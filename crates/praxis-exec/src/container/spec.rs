@@ -206,13 +206,15 @@ fn mount(bind: &Bind) -> Mount {
 
 fn image(config: &DockerConfig, contract: &ToolContract) -> Result<String, Error> {
     let image = crate::docker::image(config, contract);
-    image.map(str::to_owned).ok_or_else(|| {
+    let image = image.ok_or_else(|| {
         contract
             .invalid("the contract names no `image`, so there is nothing to make a container of")
             .with_help(
                 "add `image: NAME` to the contract, or set an image for all tools of the engine",
             )
-    })
+    })?;
+    crate::docker::check_image(image)?;
+    Ok(image.to_owned())
 }
 
 fn command(request: &Request<'_>, root: Option<&str>) -> Result<Vec<String>, Error> {

@@ -93,7 +93,8 @@ impl Client {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), saying what each address answered and how to get an engine.
     pub async fn connect(config: &DockerConfig) -> Result<Self, Error> {
         let mut tried = Vec::new();
-        for address in addresses(config.host.as_deref()) {
+        let (addresses, named) = addresses(config.host.as_deref());
+        for address in addresses {
             match Self::connect_to(&address, config.call_timeout).await {
                 Ok(client) => {
                     reap(&client).await;
@@ -102,10 +103,13 @@ impl Client {
                 Err(error) => tried.push(error),
             }
         }
-        Err(failure::no_daemon(tried))
+        Err(failure::no_daemon(&tried, named))
     }
 
     async fn connect_to(address: &str, call_timeout: Duration) -> Result<Self, Error> {
+        if address == "unix://" {
+            return Err(failure::no_address(address));
+        }
         let docker = open(address)
             .map_err(|error| failure::of_call(address, "connecting to it", error))?
             .with_timeout(NEVER);
@@ -184,11 +188,12 @@ impl Client {
     /// The id of an image, which changes when the name is given to another.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] where the daemon has no such image.
+    /// [`ErrorKind::NotFound`] where the daemon has no such image, [`ErrorKind::InvalidContract`] where none can have the name.
     pub async fn image_id(&self, image: &str) -> Result<String, Error> {
         if image == HOST {
             return Ok(HOST.to_owned());
         }
+        check_image(image)?;
         let inspected = self.docker().inspect_image(image);
         let inspected = self.call("looking for an image", inspected).await?;
         Ok(inspected.id.unwrap_or_else(|| image.to_owned()))
@@ -295,23 +300,40 @@ fn open(address: &str) -> Result<Docker, bollard::errors::Error> {
     }
 }
 
-/// Where a daemon may be, in the order in which they are tried.
-fn addresses(host: Option<&str>) -> Vec<String> {
-    let named = host
-        .map(str::to_owned)
-        .or_else(|| std::env::var("DOCKER_HOST").ok())
-        .filter(|host| !host.is_empty());
-    if let Some(host) = named {
-        let host = if host.starts_with('/') {
-            format!("unix://{host}")
-        } else {
-            host
+/// Refuses what no image can be called, before it becomes a part of the address of a call.
+///
+/// The daemon knows the rules in full; this keeps out whatever would make it another address.
+pub(crate) fn check_image(image: &str) -> Result<(), Error> {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-:@[]".contains(letter);
+    let part = |part: &str| {
+        part.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '[')
+            && part.chars().all(allowed)
+    };
+    match image.split('/').all(part) {
+        true => Ok(()),
+        false => Err(failure::no_image_name(&format!("{image:?}"))),
+    }
+}
+
+/// Where a daemon may be, in the order in which they are tried; and who names the only one, if one is named.
+fn addresses(host: Option<&str>) -> (Vec<String>, Option<&'static str>) {
+    let variable = || {
+        let value = std::env::var_os("DOCKER_HOST")?;
+        Some(("DOCKER_HOST", value.to_string_lossy().into_owned()))
+    };
+    let configured = host.map(|host| ("`host` of the engine", host.to_owned()));
+    if let Some((name, host)) = configured.or_else(variable) {
+        let host = match host.trim() {
+            path if path.starts_with('/') => format!("unix://{path}"),
+            host => host.to_owned(),
         };
-        return vec![host];
+        if !host.is_empty() {
+            return (vec![host], Some(name));
+        }
     }
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let private = |name: &str| runtime.as_ref().map(|folder| folder.join(name));
-    [
+    let usual = [
         Some(PathBuf::from("/var/run/docker.sock")),
         private("docker.sock"),
         private("podman/podman.sock"),
@@ -319,6 +341,6 @@ fn addresses(host: Option<&str>) -> Vec<String> {
     ]
     .into_iter()
     .flatten()
-    .map(|path| format!("unix://{}", path.display()))
-    .collect()
+    .map(|path| format!("unix://{}", path.display()));
+    (usual.collect(), None)
 }

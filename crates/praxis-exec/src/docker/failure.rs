@@ -8,19 +8,36 @@ use bollard::errors::Error as ApiError;
 
 use crate::{Error, ErrorKind};
 
-/// No address had a daemon that answers.
-pub(crate) fn no_daemon(tried: Vec<Error>) -> Error {
+/// No address had a daemon that answers; `named` says where the only one that was tried stands.
+pub(crate) fn no_daemon(tried: &[Error], named: Option<&str>) -> Error {
     let said: Vec<&str> = tried.iter().map(Error::message).collect();
     let passing = tried.iter().any(Error::is_retryable);
+    // What no waiting mends says itself what does.
+    let lasting = tried.iter().filter(|error| !error.is_retryable());
+    let help = match (lasting.filter_map(Error::help).next(), named) {
+        (Some(help), _) => help.to_owned(),
+        (None, Some(place)) => format!(
+            "start it, or correct {place}, which names this address; without it the usual places are tried"
+        ),
+        (None, None) => "start Docker or Podman (`systemctl start docker`, or `systemctl --user start podman.socket`), \
+             or name its address in DOCKER_HOST, such as unix:///run/docker.sock"
+            .to_owned(),
+    };
     Error::new(
         ErrorKind::Unavailable,
         format!("there is no container engine: {}", said.join("; ")),
     )
     .with_retryable(passing)
-    .with_help(
-        "start Docker or Podman (`systemctl start docker`, or `systemctl --user start podman.socket`), \
-         or name its address in DOCKER_HOST, such as unix:///run/docker.sock",
+    .with_help(help)
+}
+
+/// The address is none.
+pub(crate) fn no_address(address: &str) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("cannot connect to {address:?}; unix:///path and tcp://host:port are understood"),
     )
+    .with_retryable(false)
 }
 
 /// A call took longer than its limit.
@@ -55,11 +72,7 @@ pub(crate) fn of_call(address: &str, doing: &str, error: ApiError) -> Error {
         ApiError::SocketNotFoundError(path) => {
             Error::new(ErrorKind::Unavailable, format!("no socket at {path}"))
         }
-        ApiError::UnsupportedURISchemeError { uri } => Error::new(
-            ErrorKind::Unavailable,
-            format!("cannot connect to {uri:?}; unix:///path and tcp://host:port are understood"),
-        )
-        .with_retryable(false),
+        ApiError::UnsupportedURISchemeError { uri } => no_address(&uri),
         other => unreached(address, doing, other),
     }
 }
@@ -101,7 +114,7 @@ fn unreached(address: &str, doing: &str, error: ApiError) -> Error {
                 format!("may not connect to {address}: permission denied"),
             )
             .with_retryable(false)
-            .with_help("let this user use it: join the group that owns the socket (`docker`)")
+            .with_help("let this user use it: join the group that owns the socket (`sudo usermod -aG docker $USER`, then log in again)")
             .with_source(error);
         }
         Some(io::ErrorKind::ConnectionRefused) => format!("nobody listens at {address}"),
@@ -127,6 +140,10 @@ fn refused(address: &str, doing: &str, status: u16, message: &str) -> Error {
             format!("the container engine at {address} has no space left on its disk: {said}"),
         )
         .with_help("free some: `docker system df` says what takes it, `docker system prune` removes what is unused");
+    }
+    if has(&["invalid reference format", "repository name must"]) {
+        let said = said.rsplit("o such image: ").next().unwrap_or_default();
+        return no_image_name(said);
     }
     // Some calls say it twice: `no such image: a:1: No such image: a:1`.
     const NO_IMAGE: &str = "no such image:";
@@ -165,12 +182,12 @@ fn refused(address: &str, doing: &str, status: u16, message: &str) -> Error {
         )
         .with_help("make it executable, or name its interpreter first in `command`");
     }
-    if has(&["invalid reference format"]) {
+    if has(&["no command specified"]) {
         return Error::new(
             ErrorKind::InvalidContract,
-            format!("its image has no name that an image can have: {said}"),
+            "neither its contract nor its image says which program to run",
         )
-        .with_help("an image's name is like `python:3.12` or `registry.example/team/tool:1`, in lower case");
+        .with_help("add `command` to the contract");
     }
     // The contract asks for what this daemon does not give anybody: too little memory, too few processors.
     let kind = match status {
@@ -181,10 +198,24 @@ fn refused(address: &str, doing: &str, status: u16, message: &str) -> Error {
         kind,
         format!("the container engine at {address} refused {doing} ({status}): {said}"),
     );
-    match status {
-        500..=599 => error.with_retryable(true),
+    match (status, kind) {
+        (500..=599, _) => error.with_retryable(true),
+        (_, ErrorKind::InvalidContract) => error
+            .with_retryable(false)
+            .with_help("change what the contract asks for: this engine gives it to nobody"),
         _ => error.with_retryable(false),
     }
+}
+
+/// An image is called what none can be called.
+pub(crate) fn no_image_name(said: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidContract,
+        format!("its image has no name that an image can have: {said}"),
+    )
+    .with_help(
+        "an image's name is like `python:3.12` or `registry.example/team/tool:1`, in lower case",
+    )
 }
 
 fn one_line(message: &str) -> String {
@@ -287,10 +318,22 @@ mod tests {
             &["image", "lowercase", "python:3.12"],
         );
         check(
+            404,
+            "no such image: Bad Name: invalid reference format: repository name must be lowercase",
+            ErrorKind::InvalidContract,
+            &["can have: Bad Name: invalid", "python:3.12"],
+        );
+        check(
+            400,
+            "No command specified",
+            ErrorKind::InvalidContract,
+            &["which program", "`command`"],
+        );
+        check(
             400,
             "Minimum memory limit allowed is 6MB",
             ErrorKind::InvalidContract,
-            &["6MB"],
+            &["6MB", "change what the contract asks for"],
         );
         check(418, "", ErrorKind::Io, &["418", "no reason"]);
     }

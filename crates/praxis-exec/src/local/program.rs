@@ -228,14 +228,15 @@ pub(super) fn not_started(source: io::Error, program: &Path, root: &Path) -> Err
             ErrorKind::NotFound,
             format!("cannot start {shown}: the interpreter that its first line names is not there"),
         ),
-        io::ErrorKind::PermissionDenied => {
-            Error::new(ErrorKind::Denied, format!("may not start {shown}: {source}"))
-        }
+        io::ErrorKind::PermissionDenied => Error::new(
+            ErrorKind::Denied,
+            format!("may not start {shown}: {source}"),
+        ),
         _ if source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => Error::new(
             ErrorKind::NotFound,
             format!("{shown} is no program of this machine"),
         )
-        .with_help("a script begins with a line such as #!/bin/sh; or name its interpreter first in `command`"),
+        .with_help(crate::ending::NO_PROGRAM_HELP),
         _ => Error::new(ErrorKind::Io, format!("cannot start {shown}: {source}")),
     };
     error.with_source(source)

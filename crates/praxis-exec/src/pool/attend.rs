@@ -293,7 +293,7 @@ fn not_started(call: &Call, errno: i32, folder: bool) -> Error {
             ErrorKind::NotFound,
             format!("`{program}` is no program of this machine"),
         )
-        .with_help("a script begins with a line such as #!/bin/sh; or name its interpreter first in `command`"),
+        .with_help(ending::NO_PROGRAM_HELP),
         Errno::TOOBIG => too_long(),
         _ => Error::new(ErrorKind::Io, format!("cannot start `{program}`: {source}")),
     };

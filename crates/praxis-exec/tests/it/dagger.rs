@@ -17,26 +17,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::standin::{Session, TOKEN};
+use crate::containers::{IMAGE, script, workspace};
 use crate::{folder, object, write};
-
-/// The image that `cargo xtask docker up` makes: busybox and Python.
-const IMAGE: &str = "praxis/tools:local";
 
 fn engine(session: &Session) -> DaggerEngine {
     let mut config = DaggerConfig::session(session.port, TOKEN);
     config.image = Some(IMAGE.to_owned());
     DaggerEngine::new(config)
-}
-
-fn script(text: &str) -> ToolContract {
-    ToolContract::new("t").command(["sh", "-c", text])
-}
-
-/// A workspace in which any user may write: a tool is nobody where Praxis is root.
-fn workspace() -> TempDir {
-    let folder = folder();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    folder
 }
 
 async fn run(

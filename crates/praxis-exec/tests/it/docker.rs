@@ -5,7 +5,7 @@ pub(crate) mod proxy;
 mod trouble;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use praxis_exec::conformance::{Behaviour, Subject, check};
@@ -17,8 +17,7 @@ use praxis_exec::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The image that `cargo xtask docker up` makes: busybox and Python.
-const IMAGE: &str = "praxis/tools:local";
+use crate::containers::{HOG_BYTES, IMAGE, hogs, script, workspace};
 
 fn config() -> DockerConfig {
     let mut config = DockerConfig::default();
@@ -28,17 +27,6 @@ fn config() -> DockerConfig {
 
 fn engine() -> DockerEngine {
     DockerEngine::new(config())
-}
-
-/// A workspace in which any user may write: a tool is nobody where Praxis is root.
-fn workspace() -> TempDir {
-    let folder = crate::folder();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    folder
-}
-
-fn script(text: &str) -> ToolContract {
-    ToolContract::new("t").command(["sh", "-c", text])
 }
 
 async fn run(contract: &ToolContract) -> Result<Output, Error> {
@@ -62,14 +50,7 @@ impl Subject for Docker {
 
     fn contract(&self, behaviour: Behaviour) -> ToolContract {
         let contract = crate::conformance::program(behaviour);
-        match behaviour {
-            // The beacon's path is the host's, so the container sees the workspace there too.
-            Behaviour::Beacon => {
-                let target = self.root.path().display();
-                contract.mount(".", target.to_string())
-            }
-            _ => contract,
-        }
+        crate::containers::seen_by_the_host(contract, behaviour, self.root())
     }
 
     fn root(&self) -> &Path {
@@ -256,12 +237,7 @@ async fn a_mount_is_writable_or_not_as_it_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn out_of_memory_is_told_from_a_kill_and_from_an_exit_code() {
-    let hog = "python3 -c 'x = bytearray(400 << 20)'";
-    let limit = "67108864 bytes";
     let cases = [
-        (format!("exec {hog}"), ErrorKind::OutOfMemory, limit),
-        (format!("{hog}; exit 0"), ErrorKind::OutOfMemory, limit),
-        (crate::orphan(hog, 3), ErrorKind::OutOfMemory, limit),
         (
             "sh -c 'kill -9 $$'; exit $?".to_owned(),
             ErrorKind::Failed,
@@ -272,12 +248,12 @@ async fn out_of_memory_is_told_from_a_kill_and_from_an_exit_code() {
     ];
     let check = async |(text, kind, words): &(String, ErrorKind, &str)| {
         let mut contract = script(text);
-        contract.limits.memory_bytes = Some(64 * 1024 * 1024);
+        contract.limits.memory_bytes = Some(HOG_BYTES);
         let error = run(&contract).await.expect_err(text);
         assert_eq!(error.kind(), *kind, "{text}: {error}");
         assert!(error.to_string().contains(words), "{text}: {error}");
     };
-    for case in &cases {
+    for case in hogs().iter().chain(&cases) {
         check(case).await;
     }
 }

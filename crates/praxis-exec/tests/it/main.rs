@@ -4,6 +4,7 @@
 mod bind;
 mod builtin;
 mod conformance;
+mod containers;
 mod contract;
 mod dagger;
 mod docker;
@@ -52,11 +53,4 @@ fn write(root: &Path, name: &str, content: impl AsRef<[u8]>) {
     let path = root.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
-}
-
-/// A script that starts a program which loses its parent, waits until it has ended, and ends with this code.
-fn orphan(program: &str, code: u8) -> String {
-    format!(
-        "pid=$({program} >/dev/null 2>&1 & echo $!); while kill -0 $pid 2>/dev/null; do sleep 0.05; done; exit {code}"
-    )
 }

@@ -3,8 +3,6 @@
 mod residue;
 mod trouble;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,24 +13,12 @@ use praxis_exec::{Error, ErrorKind, ExecutionEngine, Output, Parameter, Secrets,
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-/// The image that `cargo xtask docker up` makes: busybox and Python.
-const IMAGE: &str = "praxis/tools:local";
+use crate::containers::{HOG_BYTES, IMAGE, hogs, no_program, script, workspace};
 
 fn config() -> PoolConfig {
     let mut config = PoolConfig::default();
     config.docker.image = Some(IMAGE.to_owned());
     config
-}
-
-/// A workspace in which any user may write: a tool is nobody where Praxis is root.
-fn workspace() -> TempDir {
-    let folder = crate::folder();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    folder
-}
-
-fn script(text: &str) -> ToolContract {
-    ToolContract::new("t").command(["sh", "-c", text])
 }
 
 fn reusable(mut contract: ToolContract) -> ToolContract {
@@ -80,14 +66,7 @@ impl Subject for Pool {
     fn contract(&self, behaviour: Behaviour) -> ToolContract {
         let mut contract = crate::conformance::program(behaviour);
         contract.reuse = self.reuse;
-        match behaviour {
-            // The beacon's path is the host's, so the container sees the workspace there too.
-            Behaviour::Beacon => {
-                let target = self.root.path().display();
-                contract.mount(".", target.to_string())
-            }
-            _ => contract,
-        }
+        crate::containers::seen_by_the_host(contract, behaviour, self.root())
     }
 
     fn root(&self) -> &Path {
@@ -215,12 +194,7 @@ async fn the_environment_is_that_of_a_cold_container() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn how_a_tool_ends_is_told() {
-    let hog = "python3 -c 'x = bytearray(400 << 20)'";
-    let limit = "67108864 bytes";
     let cases = [
-        (format!("exec {hog}"), ErrorKind::OutOfMemory, limit),
-        (format!("{hog}; exit 0"), ErrorKind::OutOfMemory, limit),
-        (crate::orphan(hog, 3), ErrorKind::OutOfMemory, limit),
         (
             "kill -9 $$".to_owned(),
             ErrorKind::Failed,
@@ -248,9 +222,9 @@ async fn how_a_tool_ends_is_told() {
     // One that is asked to end may do so in its own time; the other one is killed.
     config.kill_grace = Duration::from_secs(5);
     let engine = PoolEngine::new(config);
-    for (text, kind, words) in &cases {
+    for (text, kind, words) in hogs().iter().chain(&cases) {
         let mut contract = reusable(script(text));
-        contract.limits.memory_bytes = Some(64 * 1024 * 1024);
+        contract.limits.memory_bytes = Some(HOG_BYTES);
         contract.limits.timeout = (*kind == ErrorKind::Timeout).then_some(Duration::from_secs(3));
         contract.limits.output_bytes = Some(10_000);
         let error = run(&engine, &contract).await.expect_err(text);
@@ -287,17 +261,24 @@ async fn what_cannot_be_started_is_told_and_costs_no_container() {
             "`/etc/passwd` may not be executed",
         ),
         (vec!["/work"], ErrorKind::Denied, "/work"),
+        (
+            vec!["./garbage"],
+            ErrorKind::NotFound,
+            "`/praxis/tool/./garbage` is no program of this machine",
+        ),
     ];
     let engine = PoolEngine::new(config());
+    let tool = no_program();
     for (words, kind, part) in cases {
-        let contract = ToolContract::new("t").command(words);
+        let mut contract = ToolContract::new("t").command(words);
+        contract.dir = Some(tool.path().to_owned());
         let error = run(&engine, &contract).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(part), "{error}");
         assert!(!error.is_retryable());
     }
     let statistics = engine.statistics();
-    assert_eq!((statistics.hits, statistics.misses), (3, 1));
+    assert_eq!((statistics.hits, statistics.misses), (4, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,9 @@ pub(super) fn as_user<T>(uid: u32, action: impl FnOnce() -> io::Result<T>) -> io
 /// The thread becomes the user before and not the child after its start, because the standard library can then share
 /// this process's memory with the child until it is another program; a copy would take longer than all the rest.
 /// The program loses the saved user as it starts.
+///
+/// The folder is the worker's own from then on: the standard library would go to it in a copy of this process,
+/// and there a file that is no program would be taken for a script.
 pub(super) fn launch(run: &Run, streams: [OwnedFd; STREAMS], uid: u32) -> io::Result<Pid> {
     as_user(uid, || start(run, streams))
 }
@@ -52,12 +55,12 @@ fn start(run: &Run, streams: [OwnedFd; STREAMS]) -> io::Result<Pid> {
     let Some((program, arguments)) = run.words.split_first() else {
         return Err(io::ErrorKind::NotFound.into());
     };
+    std::env::set_current_dir(&run.folder)?;
     let [stdin, stdout, stderr] = streams.map(Stdio::from);
     let child = Command::new(find(program, &run.variables)?)
         .arg0(program)
         .args(arguments)
         .envs(run.variables.iter().map(|(name, value)| (name, value)))
-        .current_dir(&run.folder)
         .process_group(0)
         .stdin(stdin)
         .stdout(stdout)

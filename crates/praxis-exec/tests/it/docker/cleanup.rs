@@ -8,7 +8,8 @@ use praxis_exec::docker::{Client, DockerEngine};
 use praxis_exec::{ExecutionEngine, Request, ToolContract};
 use serde_json::{Map, json};
 
-use super::{config, engine, script, workspace};
+use super::{config, engine};
+use crate::containers::{script, workspace};
 
 /// Set in a process that runs one test alone, as the count of files or a kill -9 needs it.
 pub(crate) const ALONE: &str = "PRAXIS_TEST_ALONE";

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use praxis_exec::docker::{Client, DockerEngine};
-use praxis_exec::{ErrorKind, ToolContract};
+use praxis_exec::{ErrorKind, ExecutionEngine, ToolContract};
 use serde_json::json;
 use tokio::net::UnixListener;
 
 use super::proxy::Proxy;
-use super::{config, run, script, workspace};
+use super::{config, engine, run};
+use crate::containers::{no_program, script, workspace};
 
 /// Checks the kind of an error, and that it and its way out hold all of `parts`.
 fn check(error: &praxis_exec::Error, kind: ErrorKind, parts: &[&str]) {
@@ -44,10 +45,26 @@ async fn a_missing_image_is_named_with_the_daemon_that_lacks_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_daemon_gives_is_the_contracts_mistake() {
-    let mut contract = script("true");
-    contract.image = Some("Bad Name".to_owned());
-    let error = run(&contract).await.unwrap_err();
-    check(&error, ErrorKind::InvalidContract, &["image", "lower case"]);
+    // The last of these would be other calls to the daemon than they seem.
+    let long = "a".repeat(300);
+    let names = [
+        "Bad Name",
+        "Bad",
+        &long,
+        "a//b",
+        "../info?x=1#",
+        "a%2f..%2finfo",
+        "\u{1b}[31m",
+    ];
+    for name in names {
+        let mut contract = script("true");
+        contract.image = Some(name.to_owned());
+        let error = run(&contract).await.unwrap_err();
+        check(&error, ErrorKind::InvalidContract, &["image", "lower case"]);
+        assert!(!error.to_string().contains('\u{1b}'), "{error}");
+        let error = engine().prepare(&contract).await.unwrap_err();
+        check(&error, ErrorKind::InvalidContract, &["image", "lower case"]);
+    }
     let mut contract = script("true");
     contract.limits.memory_bytes = Some(1000);
     let error = run(&contract).await.unwrap_err();
@@ -69,6 +86,15 @@ async fn a_missing_program_is_named() {
     let contract = ToolContract::new("t").command(["/etc/passwd"]);
     let error = run(&contract).await.unwrap_err();
     check(&error, ErrorKind::Denied, &["/etc/passwd", "executable"]);
+    let tool = no_program();
+    let mut contract = ToolContract::new("t").command(["./garbage"]);
+    contract.dir = Some(tool.path().to_owned());
+    let error = run(&contract).await.unwrap_err();
+    check(
+        &error,
+        ErrorKind::NotFound,
+        &["no program of this machine", "processor"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,6 +146,11 @@ async fn a_dead_daemon_is_told_by_what_is_wrong_with_its_address() {
         ),
         ("tcp://127.0.0.1:1".to_owned(), "nobody listens", true),
         (
+            "unix://".to_owned(),
+            "unix:///path and tcp://host:port",
+            false,
+        ),
+        (
             "ftp://host".to_owned(),
             "unix:///path and tcp://host:port",
             false,
@@ -136,7 +167,7 @@ async fn a_dead_daemon_is_told_by_what_is_wrong_with_its_address() {
         check(
             &error,
             ErrorKind::Unavailable,
-            &["no container engine", part, place, "DOCKER_HOST"],
+            &["no container engine", part, place, "`host` of the engine"],
         );
         assert_eq!(error.is_retryable(), retryable, "{error}");
     }

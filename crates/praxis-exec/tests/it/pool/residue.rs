@@ -8,7 +8,8 @@ use praxis_exec::{Parameter, ToolContract};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{config, workspace};
+use super::config;
+use crate::containers::{script, workspace};
 
 /// Leaves what a program can leave behind, and says what it finds, by the order of its first argument.
 const PROGRAM: &str = r#"
@@ -178,7 +179,7 @@ async fn a_fresh_container_has_nothing_to_keep() {
 async fn a_container_whose_root_can_be_written_to_is_not_used_again() {
     let engine = PoolEngine::new(config());
     let text = "ls -A /var/tmp; touch /var/tmp/left && echo written";
-    let mut contract = super::reusable(super::script(text));
+    let mut contract = super::reusable(script(text));
     contract.limits.read_only = Some(false);
     for _ in 0..3 {
         assert_eq!(super::answer(&engine, &contract).await, "written");
@@ -190,7 +191,7 @@ async fn a_container_whose_root_can_be_written_to_is_not_used_again() {
 async fn a_container_that_cannot_be_emptied_is_not_used_again() {
     let engine = PoolEngine::new(config());
     let leave = "mkdir -p a/b && chmod 0 a";
-    let contract = super::reusable(super::script(&format!("ls -A /work; {leave}")));
+    let contract = super::reusable(script(&format!("ls -A /work; {leave}")));
     for _ in 0..3 {
         assert_eq!(super::answer(&engine, &contract).await, "");
     }

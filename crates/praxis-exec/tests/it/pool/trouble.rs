@@ -11,7 +11,8 @@ use praxis_exec::pool::PoolEngine;
 use praxis_exec::{ErrorKind, ExecutionEngine, Request, ToolContract};
 use serde_json::{Map, json};
 
-use super::{answer, config, reusable, run, script, workspace};
+use super::{answer, config, reusable, run};
+use crate::containers::{script, workspace};
 use crate::docker::cleanup::{ALONE, CALLS, alone, gone, resident_bytes, settled};
 use crate::docker::proxy::Proxy;
 
