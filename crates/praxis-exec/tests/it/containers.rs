@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use praxis_exec::conformance::Behaviour;
 use praxis_exec::{ErrorKind, ToolContract};
@@ -23,6 +24,13 @@ pub(crate) fn workspace() -> TempDir {
 
 pub(crate) fn script(text: &str) -> ToolContract {
     ToolContract::new("t").command(["sh", "-c", text])
+}
+
+/// A tool that runs for longer than any machine takes to do something about it.
+pub(crate) fn lasting(text: &str) -> ToolContract {
+    let mut contract = script(&format!("{text}; sleep 3600"));
+    contract.limits.timeout = Some(Duration::from_secs(3600));
+    contract
 }
 
 /// The beacon's path is the host's, so its container sees the workspace there too.

@@ -9,7 +9,7 @@ use praxis_exec::{ExecutionEngine, Request, ToolContract};
 use serde_json::{Map, json};
 
 use super::{config, engine};
-use crate::containers::{script, workspace};
+use crate::containers::{lasting, script, workspace};
 
 /// Set in a process that runs one test alone, as the count of files or a kill -9 needs it.
 pub(crate) const ALONE: &str = "PRAXIS_TEST_ALONE";
@@ -122,7 +122,8 @@ async fn what_a_killed_praxis_leaves_is_removed_at_the_next_start() {
     let name = "docker::cleanup::what_a_killed_praxis_leaves_is_removed_at_the_next_start";
     if std::env::var_os(ALONE).is_some() {
         let root = workspace();
-        let contract = named("orphan", "echo alight > /w/alight; sleep 100").mount(".", "/w");
+        let mut contract = lasting("echo alight > /w/alight").mount(".", "/w");
+        contract.name = "orphan".to_owned();
         let call = async { crate::call(&engine(), &contract, root.path(), json!({})).await };
         let alight = async {
             while !root.path().join("alight").exists() {

@@ -9,7 +9,7 @@ use tokio::net::UnixListener;
 
 use super::proxy::Proxy;
 use super::{config, engine, run};
-use crate::containers::{no_program, script, workspace};
+use crate::containers::{lasting, no_program, script, workspace};
 
 /// Checks the kind of an error, and that it and its way out hold all of `parts`.
 fn check(error: &praxis_exec::Error, kind: ErrorKind, parts: &[&str]) {
@@ -180,7 +180,7 @@ async fn a_daemon_that_dies_in_the_middle_is_an_error_and_the_container_goes_whe
     config.host = Some(proxy.address());
     let engine = DockerEngine::new(config);
     let root = workspace();
-    let mut contract = script("touch /w/running; sleep 100").mount(".", "/w");
+    let mut contract = lasting("touch /w/running").mount(".", "/w");
     contract.name = "cut-off".to_owned();
     let running = crate::call(&engine, &contract, root.path(), json!({}));
     let cut = async {

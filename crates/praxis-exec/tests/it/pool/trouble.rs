@@ -12,7 +12,7 @@ use praxis_exec::{ErrorKind, ExecutionEngine, Request, ToolContract};
 use serde_json::{Map, json};
 
 use super::{answer, config, reusable, run};
-use crate::containers::{script, workspace};
+use crate::containers::{lasting, script, workspace};
 use crate::docker::cleanup::{ALONE, CALLS, alone, gone, resident_bytes, settled};
 use crate::docker::proxy::Proxy;
 
@@ -50,7 +50,8 @@ async fn a_container_that_was_killed_between_calls_is_not_noticed_by_the_next() 
 async fn a_container_that_is_killed_in_the_middle_is_an_error_and_the_pool_recovers() {
     let engine = PoolEngine::new(config());
     let root = workspace();
-    let contract = named("killed-busy", "touch /w/running; sleep 100").mount(".", "/w");
+    let mut contract = lasting("touch /w/running").mount(".", "/w");
+    contract.name = "killed-busy".to_owned();
     let running = crate::call(&engine, &contract, root.path(), json!({}));
     let kill = async {
         while !root.path().join("running").exists() {
@@ -142,10 +143,8 @@ async fn what_a_killed_praxis_had_warm_and_running_is_gone_at_once() {
         crate::call(&engine, &idle, root.path(), json!({}))
             .await
             .unwrap();
-        let busy = named(
-            "pool-orphan",
-            "(trap '' TERM; setsid sleep 1000 &); touch /w/alight; sleep 1000",
-        );
+        let mut busy = lasting("(trap '' TERM; setsid sleep 3600 &); touch /w/alight");
+        busy.name = "pool-orphan".to_owned();
         let busy = busy.mount(".", "/w");
         let running = crate::call(&engine, &busy, root.path(), json!({}));
         let alight = async {
