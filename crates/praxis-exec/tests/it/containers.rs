@@ -59,9 +59,7 @@ pub(crate) fn hogs() -> [(String, ErrorKind, &'static str); 3] {
 /// A folder with an executable file `garbage` that is no program of any machine.
 pub(crate) fn no_program() -> TempDir {
     let tool = crate::folder();
-    crate::write(tool.path(), "garbage", "\x01\x02");
-    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    open(tool.path());
-    open(&tool.path().join("garbage"));
+    fs::set_permissions(tool.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    crate::write_program(&tool.path().join("garbage"), "\x01\x02");
     tool
 }

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use self::standin::{Session, TOKEN};
 use crate::containers::{IMAGE, script, workspace};
-use crate::{folder, object, write};
+use crate::{folder, object, write, write_program};
 
 fn engine(session: &Session) -> DaggerEngine {
     let mut config = DaggerConfig::session(session.port, TOKEN);
@@ -317,8 +317,7 @@ async fn the_program_opens_a_session_and_ends_with_the_engine() {
         "#!/bin/sh\n[ \"$1\" = session ] || exit 9\necho starting >&2\necho 'not json'\necho '{greet}'\ncat >/dev/null\n"
     );
     let program = |text: &str, patience: u64| {
-        fs::write(&cli, text).unwrap();
-        fs::set_permissions(&cli, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&cli, text);
         let mut config = DaggerConfig::default();
         config.cli = Some(cli.display().to_string());
         config.image = Some(IMAGE.to_owned());

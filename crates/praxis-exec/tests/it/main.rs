@@ -18,7 +18,9 @@ mod schema;
 mod secret;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use praxis_exec::{Error, ExecutionEngine, Output, Request, ToolContract};
 use serde_json::{Map, Value};
@@ -53,4 +55,21 @@ fn write(root: &Path, name: &str, content: impl AsRef<[u8]>) {
     let path = root.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
+}
+
+/// Writes a file that may be executed, by another process.
+///
+/// What is open for writing here is so in each child that another test starts at this moment,
+/// and for as long nobody may execute it.
+fn write_program(path: &Path, content: impl AsRef<[u8]>) {
+    let mut writer = Command::new("sh")
+        .args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = writer.stdin.take().unwrap();
+    stdin.write_all(content.as_ref()).unwrap();
+    drop(stdin);
+    assert!(writer.wait().unwrap().success());
 }

@@ -10,8 +10,8 @@ use praxis_exec::{ErrorKind, ExecutionEngine, Isolation, Limit, Request, ToolCon
 use serde_json::{Map, json};
 
 use super::{run, shell};
-use crate::folder;
 use crate::local::engine;
+use crate::{folder, write_program};
 
 /// Where the tests are those of root, the same is tried as someone who has no rights at all.
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +23,8 @@ async fn an_ordinary_user_has_the_sandbox() {
     let place = folder();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = place.path().join("it");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let this = fs::read(std::env::current_exe().unwrap()).unwrap();
+    write_program(&program, this);
     let tests = [
         "levels::there_is_no_way_out_of_the_sandbox",
         "levels::the_kernel_is_not_asked_for_much",

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::local::{assert_gone, engine, processes_with};
-use crate::{call, folder, object, write};
+use crate::{call, folder, object, write, write_program};
 
 fn shell(script: &str) -> ToolContract {
     ToolContract::new("tool").command(["sh", "-c", script])
@@ -108,16 +108,10 @@ async fn the_environment_is_cleared() {
 #[tokio::test]
 async fn it_starts_in_the_root_and_finds_its_folder() {
     let (root, tool) = (folder(), folder());
-    write(
-        tool.path(),
-        "run.sh",
+    write_program(
+        &tool.path().join("run.sh"),
         "#!/bin/sh\npwd; echo \"$1\"; echo \"$PRAXIS_CONTRACT_DIR\"\n",
     );
-    fs::set_permissions(
-        tool.path().join("run.sh"),
-        fs::Permissions::from_mode(0o755),
-    )
-    .unwrap();
     write(
         tool.path(),
         "contract.yaml",
@@ -158,11 +152,8 @@ async fn failures_carry_the_code_and_the_words() {
 async fn programs_that_cannot_be_started() {
     let dir = folder();
     write(dir.path(), "plain", "no program");
-    write(dir.path(), "script", "#!/no/such/interpreter\n");
-    write(dir.path(), "garbage", "\x01\x02");
-    for name in ["script", "garbage"] {
-        fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    write_program(&dir.path().join("script"), "#!/no/such/interpreter\n");
+    write_program(&dir.path().join("garbage"), "\x01\x02");
     let check = async |program: &str, kind: ErrorKind, words: &str| {
         let mut contract = ToolContract::new("t").command([program]);
         contract.dir = Some(dir.path().to_owned());
