@@ -28,7 +28,7 @@ use praxis_exec::pool::{PoolConfig, PoolEngine};
 use praxis_exec::{ExecutionEngine, Isolation};
 
 use crate::arguments::{EngineChoice, Folders, State};
-use crate::exit::Stop;
+use crate::exit::{Exit, Stop};
 use crate::overheads;
 
 /// The built-in tools and those of the folders, to be looked at; says on standard error what contracts say in vain.
@@ -54,7 +54,18 @@ fn placed_toolbox(
         .insert("docker".to_owned(), "pool".to_owned());
     placement.instead.extend(choice.instead.iter().cloned());
     placement.overheads = overheads::read(state);
-    Ok(with_engines(folders, allow_network, choice, root, state)?.placing(placement))
+    let toolbox = with_engines(folders, allow_network, choice, root, state)?;
+    let have: Vec<&str> = toolbox.engines().map(|engine| engine.name()).collect();
+    for (asked, name) in &choice.instead {
+        if name != "auto" && !have.contains(&name.as_str()) {
+            let message = format!(
+                "--instead {asked}={name}: this program has no engine `{name}`; it has {}",
+                have.join(", ")
+            );
+            return Err(Stop::new(Exit::Missing, message));
+        }
+    }
+    Ok(toolbox.placing(placement))
 }
 
 fn with_engines(

@@ -58,6 +58,13 @@ pub(crate) fn run(arguments: &arguments::Run) -> Result<Exit, Stop> {
         ..RunOptions::default()
     };
     options.jobs = arguments.jobs.unwrap_or(options.jobs);
+    // Whoever allows a tool more than a run holds by itself means it.
+    let calls = loaded.plan.iter().flat_map(Plan::described_calls);
+    let allowed = calls.filter_map(|call| {
+        let bytes = tools.find(call.tool)?.contract().limits.output_bytes?;
+        Some(usize::try_from(bytes).unwrap_or(usize::MAX))
+    });
+    options.result_bytes = allowed.fold(options.result_bytes, usize::max);
     let Some(session) = Session::begin(&loaded, &tools)? else {
         return Ok(Exit::Interrupted);
     };

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -46,8 +46,18 @@ impl Witness {
         Self { socket, created }
     }
 
-    fn address(&self) -> String {
-        format!("unix://{}", self.socket.display())
+    /// The command that runs `w.praxis` of the place with the engine behind the socket.
+    fn command(&self, place: &Place) -> Command {
+        let mut command = place.command(&["run", "w.praxis", "--tools", "tools", "--json"]);
+        command.env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+        command
+    }
+
+    /// The report of a run that succeeds.
+    fn run(&self, place: &Place) -> serde_json::Value {
+        let output = self.command(place).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     fn created(&self) -> usize {
@@ -112,13 +122,7 @@ fn a_run_that_the_cache_answers_starts_no_container() {
     let program = format!("LET a = CALL {one} x\nLET b = CALL {two} y\nRETURN \"${{a}}${{b}}\"\n");
     place.write("w.praxis", program.as_bytes());
     let run = || {
-        let mut command = place.command(&["run", "w.praxis", "--tools", "tools", "--json"]);
-        let output = command
-            .env("DOCKER_HOST", witness.address())
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let report = witness.run(&place);
         assert_eq!(report["output"], "xy");
         (report["timing"]["cache"]["hits"].clone(), witness.created())
     };
@@ -141,14 +145,7 @@ fn a_container_is_on_its_way_while_steps_run_that_need_none() {
     let tool = contained(&place, "later", "external");
     let program = format!("LET a = CALL wait\nLET b = CALL {tool} $a\nRETURN $b\n");
     place.write("w.praxis", program.as_bytes());
-    let mut command = place.command(&["run", "w.praxis", "--tools", "tools", "--json"]);
-    let output = command
-        .env("DOCKER_HOST", witness.address())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["output"], "begun");
+    assert_eq!(witness.run(&place)["output"], "begun");
     assert_eq!(witness.created(), 1, "for one call one container");
     assert_eq!(containers(&tool), "[]");
 }
@@ -161,9 +158,8 @@ fn a_run_that_ends_while_a_container_is_coming_leaves_none() {
     let tool = contained(&place, "never", "external");
     let program = format!("LET a = CALL hang\nCALL {tool} $a\n");
     place.write("w.praxis", program.as_bytes());
-    let mut command = place.command(&["run", "w.praxis", "--tools", "tools", "--json"]);
-    let child = command
-        .env("DOCKER_HOST", witness.address())
+    let child = witness
+        .command(&place)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -128,9 +128,11 @@ fn what_the_operator_says_comes_first() {
         step["engine_reason"],
         "in place of `dagger`, named by the contract"
     );
-    run(&["--instead", "dagger=nowhere"])
-        .exits(3)
-        .says(&["p.praxis:1", "tool `hello`: needs engine `nowhere`"]);
+    for asked in ["dagger", "docker"] {
+        run(&["--instead", &format!("{asked}=nowhere")])
+            .exits(3)
+            .says(&["has no engine `nowhere`; it has ", "pool"]);
+    }
     run(&["--instead", "dagger=local", "--isolation", "container"])
         .exits(3)
         .says(&["asks for engine `dagger`, and `local` in its place isolates by"]);

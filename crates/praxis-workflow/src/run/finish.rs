@@ -162,7 +162,8 @@ impl<'a> Driver<'a> {
             Some(End::Failed(failure)) => (RunStatus::Failed, Value::Null, Some(failure)),
             Some(End::TimedOut) => {
                 let limit = self.options.timeout.unwrap_or_default();
-                let message = format!("the run was not done within {limit:?}");
+                let message =
+                    format!("the run was not done within {limit:?}; its `timeout` can allow more");
                 (
                     RunStatus::Failed,
                     Value::Null,

@@ -13,7 +13,7 @@ pub(super) fn bounded(
     match result {
         Ok(output) if is_larger(&output.value, most) => {
             let message = format!(
-                "tool `{tool}`: the result takes more than {most} bytes; have it write a file, or allow more with the run's `result_bytes`"
+                "tool `{tool}`: the result takes more than {most} bytes; have it write a file, or allow more: `result_bytes` of the run, or `output_bytes` of its contract where that decides"
             );
             let error = StepError::new("output_too_large", message);
             Err(match output.engine {
