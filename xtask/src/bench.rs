@@ -184,7 +184,10 @@ fn judge(
             .and_then(|baseline| baseline.ratios.get(&ratio.name))
             .copied();
         let value = ratio.of(measurements);
-        let verdict = ratio.verdict(value);
+        let verdict = match ratio.verdict(value) {
+            Verdict::Missed if other_holds(ratio, ratios, measurements) => Verdict::OtherHolds,
+            verdict => verdict,
+        };
         let bound = |bound: Option<f64>| bound.map_or_else(String::new, |b| format!("≤ {b}"));
         let change = value
             .zip(before)
@@ -217,6 +220,17 @@ fn judge(
         judged.table.row([format!("none: {RATIOS} has no row")]);
     }
     judged
+}
+
+/// Whether the ratio names another that will do in its place, and that one is within its bound.
+fn other_holds(ratio: &Ratio, ratios: &[Ratio], measurements: &[Measurement]) -> bool {
+    let other = ratios
+        .iter()
+        .find(|other| ratio.or.as_ref() == Some(&other.name));
+    other.is_some_and(|other| {
+        let verdict = other.verdict(other.of(measurements));
+        other.must.is_some() && matches!(verdict, Verdict::Good | Verdict::Holds)
+    })
 }
 
 /// Three digits that count, whatever the size.
@@ -267,8 +281,10 @@ mod tests {
                 {"name": "held", "bench": "b", "numerator": "one", "denominator": "two", "must": 1.0},
                 {"name": "aimed", "bench": "b", "numerator": "two", "denominator": "one", "must": 3.0, "aim": 1.5},
                 {"name": "missed", "bench": "b", "numerator": "two", "denominator": "one", "must": 1.0},
+                {"name": "either", "bench": "b", "numerator": "two", "denominator": "one", "must": 1.0, "or": "held"},
+                {"name": "neither", "bench": "b", "numerator": "two", "denominator": "one", "must": 1.0, "or": "missed"},
                 {"name": "absent", "bench": "b", "numerator": "three", "denominator": "one", "must": 1.0},
-                {"name": "other", "bench": "c", "numerator": "three", "denominator": "one", "must": 1.0}
+                {"name": "elsewhere", "bench": "c", "numerator": "three", "denominator": "one", "must": 1.0}
             ]"#,
         )
         .expect("a valid sample");
@@ -287,20 +303,16 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.as_str(), *value))
             .collect();
-        assert_eq!(values, [("held", 0.5), ("aimed", 2.0), ("missed", 2.0)]);
-        assert_eq!(judged.missed.len(), 2, "{:?}", judged.missed);
-        assert!(
-            judged.missed[0].starts_with("missed must be"),
-            "{:?}",
-            judged.missed
-        );
-        assert!(
-            judged.missed[1].starts_with("absent was not"),
-            "{:?}",
-            judged.missed
-        );
+        let over = ["aimed", "missed", "either", "neither"].map(|name| (name, 2.0));
+        assert_eq!(values, [&[("held", 0.5)], &over[..]].concat());
+        let missed = ["missed must be", "neither must be", "absent was not"];
+        assert_eq!(judged.missed.len(), missed.len(), "{:?}", judged.missed);
+        for (line, start) in judged.missed.iter().zip(missed) {
+            assert!(line.starts_with(start), "{:?}", judged.missed);
+        }
         let table = judged.table.to_string();
         assert!(table.contains("+25.0 %"), "{table}");
-        assert!(!table.contains("other"), "{table}");
+        assert_eq!(table.matches("other holds").count(), 1, "{table}");
+        assert!(!table.contains("elsewhere"), "{table}");
     }
 }

@@ -20,7 +20,7 @@ impl Default for ToolCacheBuilder {
     fn default() -> Self {
         Self {
             max_entries: 10_000,
-            max_bytes: 64 << 20,
+            max_bytes: 256 << 20,
             ttl: Duration::from_secs(300),
             background_expiry: Some(Duration::from_secs(60)),
             clock: None,
@@ -37,7 +37,7 @@ impl ToolCacheBuilder {
         self
     }
 
-    /// How many bytes the entries may weigh together; 64 MiB unless told, and zero keeps none.
+    /// How many bytes the entries may weigh together; 256 MiB unless told, and zero keeps none.
     ///
     /// A single entry above it is never kept.
     #[must_use]

@@ -23,6 +23,7 @@ const KEYS: &[&str] = &[
     "denominator",
     "must",
     "aim",
+    "or",
     "note",
 ];
 
@@ -39,6 +40,8 @@ pub(crate) struct Ratio {
     pub(crate) must: Option<f64>,
     /// What the project is after.
     pub(crate) aim: Option<f64>,
+    /// The name of another ratio whose bound will do in place of this one's.
+    pub(crate) or: Option<String>,
     /// What the figure means, for the reader of a miss.
     pub(crate) note: String,
 }
@@ -50,6 +53,8 @@ pub(crate) enum Verdict {
     Good,
     /// Within the bound; the aim, if there is one, is further.
     Holds,
+    /// Over the bound, and the ratio that will do in its place is within its own.
+    OtherHolds,
     /// Over the bound.
     Missed,
     /// It has neither bound nor aim.
@@ -63,6 +68,7 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Self::Good => "good",
             Self::Holds => "holds",
+            Self::OtherHolds => "other holds",
             Self::Missed => "MISSED",
             Self::Noted => "noted",
             Self::NotMeasured => "not measured",
@@ -127,6 +133,9 @@ pub(crate) fn parse(json: &str) -> Result<Vec<Ratio>> {
         );
         ratios.push(ratio);
     }
+    for other in ratios.iter().filter_map(|ratio| ratio.or.as_ref()) {
+        anyhow::ensure!(names.contains(other), "`or` names `{other}`, which is none");
+    }
     Ok(ratios)
 }
 
@@ -153,6 +162,7 @@ fn row_of(row: &Value) -> Result<Ratio> {
         denominator: text(row, "denominator")?.to_owned(),
         must: bound("must")?,
         aim: bound("aim")?,
+        or: row["or"].as_str().map(str::to_owned),
         note: row["note"].as_str().unwrap_or_default().to_owned(),
     })
 }
@@ -171,6 +181,7 @@ mod tests {
                 denominator: String::new(),
                 must,
                 aim,
+                or: None,
                 note: String::new(),
             };
             assert_eq!(ratio.verdict(value), expected, "{must:?} {aim:?} {value:?}");

@@ -12,6 +12,9 @@ use crate::{Entry, KeyId};
 /// Fewer entries than this to a shard would make the bound of each too coarse.
 const LEAST_ENTRIES_OF_A_SHARD: u64 = 32;
 
+/// Threads meet at a shard's lock, and each wait there costs more than the look itself.
+const MOST_SHARDS: u64 = 64;
+
 /// Fewer bytes than this to a shard would turn away values that people do cache.
 const LEAST_BYTES_OF_A_SHARD: u64 = 4 << 20;
 
@@ -19,7 +22,7 @@ const LEAST_BYTES_OF_A_SHARD: u64 = 4 << 20;
 ///
 /// One weight is bounded, so each entry weighs at least its even share of the bytes (`max_bytes / max_entries`).
 /// Both bounds hold; a mix of very large and very small entries is bounded up to twice as tightly as either alone would.
-/// The room is divided among up to 16 shards of at least 4 MiB and 32 entries each; an entry heavier than its shard is not kept.
+/// The room is divided among up to 64 shards of at least 4 MiB and 32 entries each; an entry heavier than its shard is not kept.
 /// It finds entries by 32 bits of their id, so of two that share them it has the later one; the cache takes that for a miss of the other.
 /// What to let go is the choice of Clock-PRO+S3-FIFO, by how often and how recently an entry was used.
 #[derive(Clone)]
@@ -50,7 +53,7 @@ impl QuickStore {
     pub fn new(max_entries: u64, max_bytes: u64) -> Self {
         let shards = (max_entries / LEAST_ENTRIES_OF_A_SHARD)
             .min(max_bytes / LEAST_BYTES_OF_A_SHARD)
-            .clamp(1, 16);
+            .clamp(1, MOST_SHARDS);
         // A power of two, as the shards are; downwards, so that none is smaller than promised.
         let shards = 1_usize << shards.ilog2();
         let floor = max_bytes.checked_div(max_entries).unwrap_or(0).max(1);
