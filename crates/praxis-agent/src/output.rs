@@ -43,6 +43,11 @@ pub(crate) fn coloured(text: &str) -> Result<(), Stop> {
     finish(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
+/// So many of a thing: `1 step`, `2 steps`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The text with control characters escaped, but for tabs and the ends of lines.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(|letter: char| letter.is_control() && !matches!(letter, '\n' | '\t')) {

@@ -120,14 +120,14 @@ fn stats(state: &State, as_json: bool) -> Result<Exit, Stop> {
     }
     let mut text = format!(
         "{}, {bytes} bytes, in {} ({file_bytes} bytes)\n",
-        counted(entries),
+        output::counted(entries, "result"),
         path.display()
     );
     for (tool, kept) in &categories {
         let _ = writeln!(
             text,
             "  {tool}: {}, {} bytes",
-            counted(kept.entries),
+            output::counted(kept.entries, "result"),
             kept.bytes
         );
     }
@@ -149,7 +149,7 @@ fn clear(category: Option<&str>, state: &State) -> Result<Exit, Stop> {
         });
         disk.settle();
     }
-    output::text(&format!("forgot {}\n", counted(gone)))?;
+    output::text(&format!("forgot {}\n", output::counted(gone, "result")))?;
     Ok(Exit::Done)
 }
 
@@ -157,10 +157,6 @@ fn clear(category: Option<&str>, state: &State) -> Result<Exit, Stop> {
 fn run_id(run: RunId) -> String {
     let number = run.number();
     format!("{:012x}-{:08x}", number >> 32, number & 0xffff_ffff)
-}
-
-fn counted(results: u64) -> String {
-    format!("{results} result{}", if results == 1 { "" } else { "s" })
 }
 
 fn explain(wanted: &str, root: &Path, state: &State) -> Result<Exit, Stop> {

@@ -443,8 +443,7 @@ fn text(report: &RunReport) -> String {
             .filter(|step| step.status == status)
             .count()
     };
-    let many = if report.steps.len() == 1 { "" } else { "s" };
-    let mut parts = vec![format!("{} step{many}", report.steps.len())];
+    let mut parts = vec![output::counted(report.steps.len() as u64, "step")];
     for (status, word) in [
         (StepStatus::Failed, "failed"),
         (StepStatus::Skipped, "skipped"),
